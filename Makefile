@@ -1,0 +1,66 @@
+# Everything a contributor runs. `make` alone says what there is.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.tools:$(PATH)
+
+# What `make test` gives to go test, and `make mutants` to scripts/mutants.
+ARGS ?=
+# How long `make fuzz` runs each fuzz test.
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the programs into ./bin
+	@mkdir -p bin
+	go build -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' for some
+	@scripts/install-tools
+	go vet ./...
+	go test -race -timeout 9m $(or $(ARGS),./...)
+
+.PHONY: check
+check: gofmt vet lint tidy generated ## everything but the tests: format, vet, lint, go.mod, generated files
+
+.PHONY: gofmt
+gofmt: ## are all files formatted?
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: lint
+lint: ## golangci-lint, which also holds the map of who may import whom (.golangci.yml)
+	@scripts/install-tools lint
+	golangci-lint run
+
+.PHONY: tidy
+tidy: ## does go.mod list what is used?
+	go mod tidy -diff
+
+.PHONY: generated
+generated: ## are generated files fresh?
+	scripts/check-generated
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for FUZZTIME (10s)
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: mutants
+mutants: ## break each law on purpose and demand that a test notices; ARGS='name ...' for some
+	@scripts/install-tools
+	@scripts/mutants $(ARGS)
+
+.PHONY: test-noservers
+test-noservers: ## do tests fail in CI, rather than skip, when the servers are missing?
+	scripts/ci-skip-check
+
+.PHONY: tools
+tools: ## build and install what the tests and checks need
+	scripts/install-tools
+	scripts/install-tools lint
