@@ -1,0 +1,75 @@
+package storage_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
+	"github.com/seed-290c2414/hourglass/internal/testservers"
+)
+
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		store, _ := openLocal(t)
+		return store
+	})
+}
+
+func TestS3(t *testing.T) {
+	t.Parallel()
+	server := testservers.VersityGW(t, "media")
+	var tests atomic.Int64
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		return openS3(t, server, fmt.Sprintf("s3://media/test-%d/deep", tests.Add(1)))
+	})
+}
+
+func TestS3AtTheRootOfABucket(t *testing.T) {
+	t.Parallel()
+	server := testservers.VersityGW(t, "media")
+	store := openS3(t, server, "s3://media")
+	object, err := store.Put(t.Context(), "j1/1.mp4", strings.NewReader("x"), storage.PutOptions{Size: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if object.Key != "j1/1.mp4" || object.URL != "s3://media/j1/1.mp4" {
+		t.Errorf("got %s, %s", object.Key, object.URL)
+	}
+	if _, err := os.Stat(filepath.Join(server.Dir, "media", "j1", "1.mp4")); err != nil {
+		t.Error(err)
+	}
+}
+
+func openLocal(t *testing.T) (storage.Store, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "media files")
+	store, err := storage.Open(t.Context(), "file://"+filepath.ToSlash(dir), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store, dir
+}
+
+// openS3 says in options what a worker reads from the environment, so that tests can be
+// parallel.
+func openS3(t *testing.T, server testservers.S3, url string, more ...storage.AWSOption) storage.Store {
+	t.Helper()
+	store, err := storage.Open(t.Context(), url, storage.Options{PathStyle: true, AWS: append([]storage.AWSOption{
+		config.WithBaseEndpoint(server.Endpoint),
+		config.WithRegion(server.Region),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, "")),
+	}, more...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}

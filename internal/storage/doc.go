@@ -1,0 +1,47 @@
+// Package storage keeps finished media in the user's own bucket or folder, and proves it.
+//
+// # The proof
+//
+// Put reads its source once, as a stream, and computes a CRC64NVME over what it read. The
+// store is given that checksum with the bytes and refuses them if they differ. Afterwards it
+// is asked afresh, and must answer the same checksum over the whole object and the same
+// length. An ETag proves nothing: of a multipart or encrypted object it is no checksum of
+// the bytes. CRC64NVME is what S3 itself keeps for whole objects made of parts; it finds
+// accidents, not forgers who can write to the bucket.
+//
+// # S3
+//
+// Credentials, region and endpoint are found as the AWS SDK finds them (AWS_* variables,
+// AWS_ENDPOINT_URL_S3, shared files, roles of the machine). Permissions needed:
+//
+//	s3:PutObject, s3:GetObject, s3:AbortMultipartUpload   on arn:aws:s3:::bucket/prefix/*
+//	s3:ListBucket                                         on arn:aws:s3:::bucket
+//
+// Without s3:ListBucket, S3 answers 403 instead of 404 for what is not there, which cannot
+// be told from a lost permission. Nothing is ever deleted. With SSE-KMS, the key must allow
+// kms:GenerateDataKey and kms:Decrypt as well.
+//
+// Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
+// which Check writes once and leaves there, so that it needs no right to delete.
+//
+// A body of up to one part is one PutObject; a longer one is a multipart upload. A part is 8
+// MiB, or 1/10,000 of the announced length if that is more, and one part is all that a Put
+// holds in memory. A length that was not announced may reach 351 GiB. An upload that fails
+// is aborted; a process that is killed leaves its parts behind, invisible and charged for:
+// give the bucket a lifecycle rule with AbortIncompleteMultipartUpload after one day.
+//
+// Nothing is overwritten unless asked: writes carry If-None-Match, so of two writers one
+// wins. A store that does not keep to that, or keeps no CRC64NVME, is refused by Check. It
+// works with AWS S3 and versitygw 1.8; stores that echo a checksum without computing it are
+// found out by a write with a wrong one.
+//
+// # Local directory
+//
+// Objects are plain files at their keys. Beside them are names that begin with a dot, which
+// no key does: ".<random>.part" while a copy is being written, and
+// ".<name>.<checksum>.meta", JSON with the content type and metadata of a file with that
+// content. Both are durable before the object appears, by a hard link that never replaces.
+// Litter of crashed copies is removed by the next Put into the same folder once it is a day
+// old. Head reads the whole file, so a proof costs as much as reading it. The file system
+// must have hard links, and must be mounted on every worker.
+package storage

@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// AWSOption changes what the AWS SDK makes of the environment, for example where
+// credentials come from: config.WithCredentialsProvider and its like are AWSOptions.
+type AWSOption = func(*config.LoadOptions) error
+
+// bucket keeps objects in an S3 bucket, below a prefix.
+type bucket struct {
+	client *s3.Client
+	name   string
+	prefix string    // without slashes at its ends; may be empty
+	sizes  partSizes // a field so that tests need no gigabytes
+}
+
+func openS3(ctx context.Context, name, prefix string, o Options) (*bucket, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, o.AWS...)
+	if err != nil {
+		return nil, fmt.Errorf("AWS settings: %w", err)
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1" // S3-compatible servers care little; AWS answers with the right one
+	}
+	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
+		so.UsePathStyle = o.PathStyle
+		so.DisableLogOutputChecksumValidationSkipped = true
+		if strings.HasPrefix(aws.ToString(so.BaseEndpoint), "http://") {
+			// Over TLS the SDK does this by itself. Else every byte would be hashed with
+			// SHA-256, only to protect what the signed CRC in the header protects.
+			so.APIOptions = append(so.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+		}
+	})
+	return &bucket{client: client, name: name, prefix: prefix, sizes: s3PartSizes}, nil
+}
+
+// Head implements Store.
+func (b *bucket) Head(ctx context.Context, key string) (Object, error) {
+	object, err := b.head(ctx, key)
+	if err != nil {
+		return Object{}, b.failed("head", key, err)
+	}
+	return object, nil
+}
+
+// head asks for an object. A checksum of the checksums of parts is no checksum of the bytes,
+// so only one over the whole object is passed on.
+func (b *bucket) head(ctx context.Context, key string) (Object, error) {
+	if err := checkKey(key); err != nil {
+		return Object{}, err
+	}
+	return b.headAny(ctx, b.fullKey(key))
+}
+
+func (b *bucket) headAny(ctx context.Context, fullKey string) (Object, error) {
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket: &b.name, Key: &fullKey, ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if status(err) == http.StatusNotFound {
+		return Object{}, b.whatIsMissing(ctx, fullKey)
+	}
+	if err != nil {
+		return Object{}, readable(err)
+	}
+	object := Object{
+		Key:         fullKey,
+		URL:         "s3://" + b.name + "/" + fullKey,
+		Size:        aws.ToInt64(out.ContentLength),
+		ContentType: aws.ToString(out.ContentType),
+	}
+	if out.ChecksumCRC64NVME != nil && out.ChecksumType == types.ChecksumTypeFullObject {
+		object.Checksum = checksumScheme + *out.ChecksumCRC64NVME
+	}
+	for name, value := range out.Metadata {
+		if object.Metadata == nil {
+			object.Metadata = make(map[string]string)
+		}
+		object.Metadata[strings.ToLower(name)] = decodeMetadata(value)
+	}
+	return object, nil
+}
+
+// whatIsMissing asks again with GET. The 404 to a HEAD has no body, so it cannot say that it
+// is the bucket that is missing, or at versitygw the account, and not the object: a copy that
+// is safe would look lost.
+func (b *bucket) whatIsMissing(ctx context.Context, fullKey string) error {
+	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &b.name, Key: &fullKey, Range: aws.String("bytes=0-0"),
+	})
+	if err != nil {
+		return readable(err)
+	}
+	_ = out.Body.Close() // an object that came into being just now
+	return fs.ErrNotExist
+}
+
+// Open reads an object. The SDK compares the store's checksum at the end of the body.
+func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if err := checkKey(key); err != nil {
+		return nil, b.failed("open", key, err)
+	}
+	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &b.name, Key: aws.String(b.fullKey(key)), ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if err != nil {
+		return nil, b.failed("open", key, readable(err))
+	}
+	return out.Body, nil
+}
+
+func (b *bucket) fullKey(key string) string { return path.Join(b.prefix, key) }
+
+func (b *bucket) failed(verb, key string, err error) error {
+	return fmt.Errorf("%s %s in s3://%s: %w", verb, key, path.Join(b.name, b.prefix), err)
+}
+
+// status is the HTTP status of an answer that says no; 0 if there was no answer.
+func status(err error) int {
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}

@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// abortLimit is how long a copy that failed may take to tidy up: longer than a request
+// needs, shorter than a worker gets to drain.
+const abortLimit = 10 * time.Second
+
+// upload is one multipart upload.
+type upload struct {
+	*copying
+	id   *string
+	done []types.CompletedPart
+}
+
+// inParts sends a body of more than one part. It becomes an object in one step, at Complete,
+// or not at all.
+func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
+	created, err := c.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &c.name, Key: &c.key,
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc64nvme,
+		ChecksumType:      types.ChecksumTypeFullObject,
+		ContentType:       &c.o.ContentType,
+		Metadata:          c.headers(),
+	})
+	if err != nil {
+		return fmt.Errorf("begin upload: %w", readable(err))
+	}
+	u := &upload{copying: c, id: created.UploadId}
+	if err := u.sendAll(ctx, first, rest); err != nil {
+		u.abort(ctx)
+		return err
+	}
+	if err := u.complete(ctx); err != nil {
+		// Also if it settles well: then other parts than ours became the object.
+		defer u.abort(ctx)
+		return c.settle(ctx, err)
+	}
+	return nil
+}
+
+// sendAll sends the parts one after the other. The parts are independent of each other, so
+// that several may be on their way at once as soon as there is a bound for their memory.
+func (u *upload) sendAll(ctx context.Context, p part, rest *cutter) error {
+	for {
+		if err := u.send(ctx, p); err != nil {
+			return err
+		}
+		if p.last {
+			return nil
+		}
+		var err error
+		if p, err = rest.next(); err != nil {
+			return err
+		}
+	}
+}
+
+// send sends one part with its checksum, which the store verifies.
+func (u *upload) send(ctx context.Context, p part) error {
+	crc := crcBase64(p.crc)
+	out, err := u.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &u.name, Key: &u.key, UploadId: u.id, PartNumber: &p.number,
+		Body:              bytes.NewReader(p.data),
+		ContentLength:     aws.Int64(int64(len(p.data))),
+		ChecksumCRC64NVME: &crc,
+	})
+	if err != nil {
+		return fmt.Errorf("part %d: %w", p.number, readable(err))
+	}
+	u.done = append(u.done, types.CompletedPart{PartNumber: &p.number, ETag: out.ETag, ChecksumCRC64NVME: &crc})
+	return nil
+}
+
+// complete makes the object. The store verifies length and checksum of the whole before.
+func (u *upload) complete(ctx context.Context) error {
+	_, err := u.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &u.name, Key: &u.key, UploadId: u.id,
+		MultipartUpload:   &types.CompletedMultipartUpload{Parts: u.done},
+		ChecksumCRC64NVME: aws.String(crcBase64(u.body.crc)),
+		ChecksumType:      types.ChecksumTypeFullObject,
+		MpuObjectSize:     &u.body.size,
+		IfNoneMatch:       u.ifNoneMatch(),
+	})
+	if err != nil {
+		return fmt.Errorf("complete upload: %w", readable(err))
+	}
+	return nil
+}
+
+// abort frees the parts, also when ctx has ended, which is the usual reason to come here. If
+// it fails the bucket's lifecycle rule is what is left; the error that led here says more.
+func (u *upload) abort(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
+	defer cancel()
+	_, _ = u.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: &u.name, Key: &u.key, UploadId: u.id,
+	})
+}

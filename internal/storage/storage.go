@@ -1,0 +1,81 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Store keeps copies and answers for them. Open makes one; storagetest.Run is what every
+// implementation must pass.
+//
+// Keys are relative to the root of the store: one or more segments joined by "/". A segment
+// does not begin with a dot, because such names are the store's own. Any other key is
+// refused with an error that is fs.ErrInvalid.
+type Store interface {
+	// Put copies r to key as a stream and returns the object as the store itself confirms
+	// it afterwards. An error is ErrExists, ErrUnproved, io.ErrUnexpectedEOF for a body
+	// that ended early, fs.ErrInvalid for a bad key or bad options, what r or ctx said, or
+	// what the store answered. Safe to repeat with a fresh r.
+	Put(ctx context.Context, key string, r io.Reader, o PutOptions) (Object, error)
+
+	// Head asks the store for an object, which is the proof that it is there. An object
+	// that is not there is fs.ErrNotExist.
+	Head(ctx context.Context, key string) (Object, error)
+
+	// Open reads an object; the caller closes it. An object that is not there is
+	// fs.ErrNotExist.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
+
+	// Check tries whether this store can be reached, written and believed. Its error says
+	// what to do.
+	Check(ctx context.Context) error
+}
+
+// PutOptions says what is known of an object before it is copied. The zero value announces
+// an empty body: set Size to -1 if the source did not announce a length.
+type PutOptions struct {
+	Size        int64             // bytes the source announced, -1 if it did not; a body of another length never becomes an object
+	ContentType string            // "application/octet-stream" if empty
+	Metadata    map[string]string // keys of lower case letters and dashes, values in UTF-8; 2 KB encoded; an empty value is not kept
+	Replace     bool              // overwrite what stands at the key; otherwise other bytes there are ErrExists, and the same bytes are success
+}
+
+// Object is what a store says about one of its objects.
+type Object struct {
+	Key         string            // whole key, with the prefix: "prefix/j1/1.mp4"
+	URL         string            // "s3://bucket/prefix/j1/1.mp4" or "file:///dir/j1/1.mp4"
+	Size        int64             // bytes
+	Checksum    string            // "crc64nvme:" and base64 as S3 writes it; empty if the store has none over the whole object
+	ContentType string            // as given to Put
+	Metadata    map[string]string // as given to Put
+}
+
+var (
+	// ErrExists is the error of a Put to a key where an object with other bytes stands.
+	ErrExists = errors.New("an object with other bytes stands there; it is never overwritten: remove it, choose another key, or ask for overwrite")
+
+	// ErrUnproved is the error of a store that took an object and does not prove that it
+	// has it. The original must not be deleted.
+	ErrUnproved = errors.New("the store does not prove the copy")
+)
+
+// Options says how to reach a store.
+type Options struct {
+	PathStyle bool        // S3: bucket in the path instead of the host name, as most S3-compatible servers want it
+	AWS       []AWSOption // S3: laid over what the environment and the shared files of AWS say
+}
+
+// Open returns the store that rawURL names: "s3://bucket", "s3://bucket/prefix",
+// "file:///dir", or "file://./dir" relative to the working directory. It makes the
+// directory, and asks no S3 store anything: that is what Check is for.
+func Open(ctx context.Context, rawURL string, o Options) (Store, error) {
+	where, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if where.dir != "" {
+		return openLocal(where.dir)
+	}
+	return openS3(ctx, where.bucket, where.prefix, o)
+}
