@@ -1,0 +1,138 @@
+package magichour
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/operations"
+)
+
+// Project is the state of a project at Magic Hour, of whichever kind.
+type Project struct {
+	ID             string        `json:"id"`
+	Name           string        `json:"name"` // empty where the API sends null
+	Status         string        `json:"status"`
+	CreatedAt      time.Time     `json:"created_at"`
+	Enabled        *bool         `json:"enabled"` // false: deleted
+	CreditsCharged int           `json:"credits_charged"`
+	Downloads      []Download    `json:"downloads"` // in no order
+	Error          *ProjectError `json:"error"`
+}
+
+// The statuses of a project. Others may appear and mean: not finished yet.
+const (
+	StatusQueued    = "queued"
+	StatusRendering = "rendering"
+	StatusComplete  = "complete"
+	StatusError     = "error"
+	StatusCanceled  = "canceled"
+)
+
+// Deleted reports whether the project is a tombstone: readable, but gone.
+func (p Project) Deleted() bool { return p.Enabled != nil && !*p.Enabled }
+
+// Download is one output of a project. Its URL is signed: it is a secret.
+type Download struct {
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Path returns the path of the URL, which names the output from one answer to the next; the
+// query is signed anew every time.
+func (d Download) Path() string {
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return ""
+	}
+	return u.EscapedPath()
+}
+
+// ProjectError says why a render failed.
+type ProjectError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Project returns the state of one project of the given kind.
+//
+// A project that does not exist is an *Error with status 404; a deleted one may also be
+// answered with Enabled false. Safe to repeat.
+//
+// Source: GET /v1/{kind}-projects/{id}
+// https://docs.magichour.ai/api-reference/video-projects/get-video-details
+func (c *Client) Project(ctx context.Context, kind operations.Kind, id string) (Project, error) {
+	var p Project
+	err := c.do(ctx, c.api, http.MethodGet, projectPath(kind, id), nil, &p)
+	if err == nil && p.ID != id {
+		err = &TransportError{Method: http.MethodGet, Path: projectPath(kind, id), Written: true, Err: errors.New("the answer is about another project")}
+	}
+	if p.Error != nil {
+		p.Error.Message = Redact(clip(p.Error.Message))
+	}
+	return p, err
+}
+
+// Delete removes the outputs of a project for ever.
+//
+// A project that does not exist any more is an *Error with status 404. Safe to repeat.
+//
+// Source: DELETE /v1/{kind}-projects/{id}
+// https://docs.magichour.ai/api-reference/video-projects/delete-video
+func (c *Client) Delete(ctx context.Context, kind operations.Kind, id string) error {
+	return c.do(ctx, c.api, http.MethodDelete, projectPath(kind, id), nil, nil)
+}
+
+func projectPath(kind operations.Kind, id string) string {
+	return "/v1/" + string(kind) + "-projects/" + url.PathEscape(id)
+}
+
+// Account is who pays.
+type Account struct {
+	ID      string `json:"id"`
+	Tier    string `json:"tier"`
+	Credits int    `json:"credits"`
+}
+
+// Account returns the account of the key. It is free: a check of key and credits. Safe to repeat.
+//
+// Source: GET /v1/account
+func (c *Client) Account(ctx context.Context) (Account, error) {
+	var a Account
+	err := c.do(ctx, c.api, http.MethodGet, "/v1/account", nil, &a)
+	return a, err
+}
+
+// Created is the answer to a create.
+type Created struct {
+	ID             string `json:"id"`
+	CreditsCharged int    `json:"credits_charged"` // an estimate until a video is complete
+}
+
+// Create buys a project. NOT safe to repeat: the API has no idempotency key, and every create
+// that it takes is charged.
+//
+// ready is called when the connection stands, right before the first byte leaves; if it returns
+// an error, nothing is sent. An error after which nothing can have been bought is an *Error
+// whose status says so, or a *TransportError with Written false.
+//
+// Source: POST /v1/{operation}
+func (c *Client) Create(ctx context.Context, op operations.Operation, body json.RawMessage, ready func() error) (Created, error) {
+	var created Created
+	g := &guard{ready: ready}
+	err := c.do(g.at(ctx), c.buy, http.MethodPost, op.Path, body, &created)
+	if err == nil && created.ID == "" {
+		err = &TransportError{Method: http.MethodPost, Path: op.Path, Err: errors.New("status 200, but without an id")}
+	}
+	var lost *TransportError
+	if errors.As(err, &lost) {
+		var calledOff error
+		if lost.Written, calledOff = g.outcome(); calledOff != nil {
+			lost.Err = calledOff
+		}
+	}
+	return created, err
+}

@@ -1,0 +1,125 @@
+package magichour
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is an answer that says no. It holds neither the request nor its headers, so printing
+// one can't print the key.
+type Error struct {
+	Method, Path string
+	Status       int           // HTTP status
+	Code         string        // the API's error code; empty where it sent none
+	Message      string        // the API's own words, redacted; the status text where it sent none
+	RetryAfter   time.Duration // from the Retry-After header; 0 if it sent none
+}
+
+// Error names the call, the status and the API's own words.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s %s: %d", e.Method, e.Path, e.Status)
+	if e.Code != "" {
+		text += " " + e.Code
+	}
+	return text + ": " + e.Message
+}
+
+// TransportError is a call that brought no readable answer.
+type TransportError struct {
+	Method, Path string
+	Written      bool // false: provably not a byte of the request's body has left
+	Err          error
+}
+
+// Error names the call and what went wrong.
+func (e *TransportError) Error() string {
+	return fmt.Sprintf("%s %s: %v", e.Method, e.Path, e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *TransportError) Unwrap() error { return e.Err }
+
+const longestMessage = 500 // characters of the API's words that are kept
+
+// answerError reads an answer that says no: {code,message}, {message}, or something that is no
+// JSON at all, as a proxy in between sends it.
+func answerError(method, path, key string, resp *http.Response, data []byte) *Error {
+	e := &Error{Method: method, Path: path, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	var body struct{ Code, Message string }
+	if json.Unmarshal(data, &body) == nil {
+		e.Code = Redact(clip(body.Code), key)
+		e.Message = Redact(clip(body.Message), key)
+	}
+	if e.Message == "" {
+		e.Message = http.StatusText(resp.StatusCode)
+	}
+	return e
+}
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > longestMessage {
+		return string(r[:longestMessage]) + "…"
+	}
+	return s
+}
+
+// retryAfter reads both forms of the header: seconds, or a date.
+func retryAfter(v string) time.Duration {
+	if s, err := strconv.Atoi(strings.TrimSpace(v)); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+var urlQuery = regexp.MustCompile(`(?i)(https?://[^\s?#"'<>]*)[?#][^\s"'<>]*`)
+
+// Redact takes out of a text what must not be shown: the given secrets, and the query of every
+// URL, where signatures are.
+func Redact(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
+	}
+	return urlQuery.ReplaceAllString(text, "$1?[redacted]")
+}
+
+// redactedError keeps the chain of an error, for errors.Is, and replaces its words if they hold
+// something secret.
+func redactedError(err error, secrets ...string) error {
+	err = withoutURL(err)
+	if text := err.Error(); Redact(text, secrets...) != text {
+		return &redacted{text: Redact(text, secrets...), err: err}
+	}
+	return err
+}
+
+type redacted struct {
+	text string
+	err  error
+}
+
+func (r *redacted) Error() string { return r.text }
+
+// Is passes on to the error whose words are hidden. There is no Unwrap, by which those words
+// could come out again.
+func (r *redacted) Is(target error) bool { return errors.Is(r.err, target) }
+
+// withoutURL drops the URL that net/http puts into its errors.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Connect returns a client of the Redis at rawURL; it does not speak to it yet. The schemes are
+//
+//	redis://[user:password@]host[:port][/database]
+//	rediss://…                                            the same over TLS
+//	redis-sentinel://…host1,host2,…[/database]?master_name=NAME
+//	redis-cluster://…host1,host2,…
+//
+// Options of go-redis can follow as a query. Errors never hold the URL: it may hold a password.
+func Connect(rawURL string) (redis.UniversalClient, error) {
+	scheme, rest, found := strings.Cut(rawURL, "://")
+	if !found {
+		return nil, errors.New("not a URL of Redis: want redis://host:port/database, rediss://, redis-sentinel:// or redis-cluster://")
+	}
+	switch scheme {
+	case "redis", "rediss":
+		o, err := redis.ParseURL(rawURL)
+		if err != nil {
+			return nil, withoutURL(err)
+		}
+		return redis.NewClient(o), nil
+	case "redis-sentinel":
+		return connectSentinel(oneHost(rest))
+	case "redis-cluster":
+		o, err := redis.ParseClusterURL(oneHost(rest))
+		if err != nil {
+			return nil, withoutURL(err)
+		}
+		return redis.NewClusterClient(o), nil
+	}
+	return nil, fmt.Errorf("unknown scheme %s://: want redis://, rediss://, redis-sentinel:// or redis-cluster://", scheme)
+}
+
+// connectSentinel reads user and password as those of Redis, as every other scheme does; go-redis
+// takes them for the sentinels', which rarely have any.
+func connectSentinel(plainURL string) (redis.UniversalClient, error) {
+	o, err := redis.ParseFailoverURL(plainURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if o.MasterName == "" {
+		return nil, errors.New("a redis-sentinel:// URL needs ?master_name=NAME")
+	}
+	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
+	o.SentinelUsername, o.SentinelPassword = "", ""
+	return redis.NewFailoverClient(o), nil
+}
+
+// oneHost turns "user@host1,host2/0?x=y", which is no URL by the standard, into the form that
+// go-redis reads: the first host in the authority, the others as addr parameters.
+func oneHost(rest string) string {
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	user, hosts := "", authority
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		user, hosts = authority[:at+1], authority[at+1:]
+	}
+	first, others, _ := strings.Cut(hosts, ",")
+	for host := range strings.SplitSeq(others, ",") {
+		if host != "" {
+			query += "&addr=" + url.QueryEscape(host)
+		}
+	}
+	return "redis://" + user + first + "/" + path + "?" + strings.TrimPrefix(query, "&")
+}
+
+// withoutURL keeps the reason of a parse error and drops the URL in it.
+func withoutURL(err error) error {
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		return fmt.Errorf("not a URL of Redis: %w", parse.Err)
+	}
+	return fmt.Errorf("not a URL of Redis: %w", err)
+}

@@ -1,0 +1,179 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/internal/testservers"
+)
+
+// onEach runs a test on miniredis, for speed, and on a real Redis, for the truth.
+func onEach(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
+	for name, start := range map[string]func(testing.TB) string{
+		"miniredis": func(t testing.TB) string { return miniredis.RunT(t).Addr() },
+		"redis":     func(t testing.TB) string { return testservers.Redis(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := redis.NewClient(&redis.Options{Addr: start(t)})
+			t.Cleanup(func() { _ = rdb.Close() })
+			test(t, rdb)
+		})
+	}
+}
+
+func TestSubmit(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		job, err := c.Submit(ctx, textToVideo("j1"))
+		if err != nil || job.State != Pending {
+			t.Fatalf("submit: got %+v, %v", job, err)
+		}
+		again, err := c.Submit(ctx, Request{ID: "j1", Operation: "text-to-video", Body: []byte(`{"style":{"prompt":"a tin robot"}, "end_seconds":5.0}`)})
+		if err != nil || again.CreatedAt != job.CreatedAt {
+			t.Errorf("the same request again: got %+v, %v; want the job as it stands", again, err)
+		}
+		other := textToVideo("j1")
+		other.Options.Overwrite = true
+		if _, err := c.Submit(ctx, other); !errors.Is(err, ErrExists) {
+			t.Errorf("another request under the same id: got %v, want ErrExists", err)
+		}
+		if got := waitingTasks(t, c); len(got) != 1 || got[0].ID != "j1:create" {
+			t.Errorf("tasks: got %v, want j1:create alone", got)
+		}
+		if _, err := c.Job(ctx, "j2"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("job that does not exist: got %v, want ErrNotFound", err)
+		}
+	})
+}
+
+func waitingTasks(t *testing.T, c *Client) []*asynq.TaskInfo {
+	t.Helper()
+	infos, err := c.inspector.ListPendingTasks(StageCreate.Queue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return infos
+}
+
+func TestSubmitAgainAfterDyingBeforeEnqueue(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		job, err := NewJob(textToVideo("j1"), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.save(ctx, job, records.Absent); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Submit(ctx, textToVideo("j1")); err != nil {
+			t.Fatal(err)
+		}
+		if got := waitingTasks(t, c); len(got) != 1 {
+			t.Errorf("tasks: got %v, want the one that was missing", got)
+		}
+	})
+}
+
+func TestSubmitBesideAForeignTask(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		foreign := textToVideo("j1")
+		foreign.Body = []byte(`{"end_seconds":9,"style":{"prompt":"somebody else's"}}`)
+		task, err := NewCreate(foreign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.queue.EnqueueContext(ctx, task); err != nil {
+			t.Fatal(err)
+		}
+		job, err := c.Submit(ctx, textToVideo("j1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if job.Epoch != 2 {
+			t.Errorf("epoch: got %d, want 2", job.Epoch)
+		}
+		if _, err := c.inspector.GetTaskInfo(StageCreate.Queue(), "j1:create~2"); err != nil {
+			t.Errorf("the job's own task: %v", err)
+		}
+	})
+}
+
+func TestJobOfABareTask(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		task, err := NewCreate(textToVideo("j1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.queue.EnqueueContext(ctx, task); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.queue.EnqueueContext(ctx, task); !errors.Is(err, asynq.ErrTaskIDConflict) {
+			t.Errorf("enqueued twice: got %v, want ErrTaskIDConflict", err)
+		}
+		job, err := c.Job(ctx, "j1")
+		if err != nil || job.State != Pending || job.Kind != "video" {
+			t.Errorf("not seen by a worker yet: got %+v, %v; want pending", job, err)
+		}
+		if err := c.inspector.ArchiveTask(StageCreate.Queue(), "j1:create"); err != nil {
+			t.Fatal(err)
+		}
+		job, err = c.Job(ctx, "j1")
+		if err != nil || job.State != Failed || job.Error == nil {
+			t.Errorf("archived at first sight: got %+v, %v; want failed", job, err)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		c := NewClient(rdb)
+		job, err := c.Submit(t.Context(), textToVideo("j1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if job, err := c.Wait(short, "j1"); !errors.Is(err, context.DeadlineExceeded) || job == nil {
+			t.Errorf("a job that does not move: got %v, %v; want it with DeadlineExceeded", job, err)
+		}
+		if _, err := c.Wait(t.Context(), "j2"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("job that does not exist: got %v, want ErrNotFound", err)
+		}
+		_, rev, err := c.load(t.Context(), "j1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan State)
+		go func() {
+			job, err := c.Wait(t.Context(), "j1")
+			if err != nil {
+				t.Error(err)
+				close(done)
+				return
+			}
+			done <- job.State
+		}()
+		job.State = Unknown
+		if _, err := c.save(t.Context(), job, rev); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-done; got != Unknown {
+			t.Errorf("got %s, want unknown", got)
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package tasks
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// A State is where a job stands on its road.
+type State string
+
+// The states of a job. Done, Failed and Canceled are terminal; Unknown is parked until a
+// person or a webhook tells what became of the purchase.
+const (
+	Pending   State = "pending"   // accepted, not yet created
+	Creating  State = "creating"  // the paid POST is under way, or was when its worker died
+	Unknown   State = "unknown"   // the POST may or may not have been charged; parked
+	Rendering State = "rendering" // the project exists and is being polled
+	Storing   State = "storing"   // the render is complete, its outputs are being copied
+	Cleaning  State = "cleaning"  // all copies are proved; the remote project is still to be deleted
+	Done      State = "done"
+	Failed    State = "failed"
+	Canceled  State = "canceled"
+)
+
+// Ended reports whether a job in this state has come to its end.
+func (s State) Ended() bool { return s == Done || s == Failed || s == Canceled }
+
+// Settled reports whether there is nothing more to wait for without a person: the job has
+// ended, or is parked.
+func (s State) Settled() bool { return s.Ended() || s == Unknown }
+
+// Status is what everybody may know of a job. It is what the command line prints as JSON.
+type Status struct {
+	V              int        `json:"v"` // version of this form: 1
+	ID             string     `json:"id"`
+	Operation      string     `json:"operation"`
+	Kind           string     `json:"kind"` // video, image or audio
+	State          State      `json:"state"`
+	ProjectID      string     `json:"project_id"` // Magic Hour's id; empty until created
+	CreditsCharged int        `json:"credits_charged"`
+	Polls          int        `json:"polls"`
+	Outputs        []Output   `json:"outputs"` // empty until all are stored and proved
+	Remote         *Remote    `json:"remote"`  // what became of the remote project; null until known
+	RemoteReason   *string    `json:"remote_reason"`
+	Error          *Error     `json:"error"`
+	Hold           *Hold      `json:"hold"`
+	Warnings       []string   `json:"warnings"`
+	ETA            *time.Time `json:"eta"`
+	CreatedAt      time.Time  `json:"created_at"`
+	UpdatedAt      time.Time  `json:"updated_at"`
+	StoredAt       *time.Time `json:"stored_at"` // since when the copies may be used
+	DoneAt         *time.Time `json:"done_at"`   // when the job ended, whichever way
+}
+
+// Remote says what became of the project at Magic Hour.
+type Remote string
+
+// The ends of a remote project.
+const (
+	RemoteDeleted Remote = "deleted"
+	RemoteKept    Remote = "kept"    // the API refused to delete it for good
+	RemotePending Remote = "pending" // the delete kept failing and is still to be done
+)
+
+// An Output is a file of a job in the store, as the store itself confirmed it.
+type Output struct {
+	N           int    `json:"n"`        // from 1
+	Key         string `json:"key"`      // whole key in the bucket or directory
+	URL         string `json:"url"`      // s3://bucket/key or file:///path; never signed
+	Size        int64  `json:"size"`     // bytes
+	Checksum    string `json:"checksum"` // "crc64nvme:" and base64, as S3 writes it
+	ContentType string `json:"content_type"`
+}
+
+// An Error says why a job failed or is parked, and what to do about it.
+type Error struct {
+	Stage   string `json:"stage"` // create, poll, download or cleanup
+	Code    string `json:"code"`  // the API's error code, or one of ours
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+}
+
+// A Hold says why a job waits though it is not its turn to wait.
+type Hold struct {
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"`
+}
+
+// A Job is the record that Hourglass keeps of a job: its status, the request, and the marks by
+// which the stages tell what has already happened. Only the worker changes it.
+type Job struct {
+	Status
+
+	Body    json.RawMessage `json:"body"` // canonical
+	Options Options         `json:"options"`
+
+	// Epoch fences tasks: one of another epoch does nothing. It is raised whenever a job is
+	// put back on the road.
+	Epoch int `json:"epoch"`
+
+	// Attempts keeps the token of every purchase that was tried. The last one without an
+	// outcome is the mark: its POST is under way, or its outcome is not known.
+	Attempts []Attempt `json:"attempts,omitempty"`
+
+	RemoteStatus string     `json:"remote_status,omitempty"` // what the last poll saw
+	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
+	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
+	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
+}
+
+// An Attempt is one try to buy the project of a job.
+type Attempt struct {
+	Token   string    `json:"token"` // random; part of the project's name
+	At      time.Time `json:"at"`    // when the mark was set
+	Outcome Outcome   `json:"outcome,omitempty"`
+}
+
+// An Outcome is what became of an attempt; the zero Outcome is not known.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	Charged    Outcome = "charged"     // the API answered with a project
+	NotCharged Outcome = "not_charged" // provably nothing was bought
+)
+
+// A Source ties an output to the path of its URL at Magic Hour. The API promises no order, so
+// later answers are matched by path.
+type Source struct {
+	N        int    `json:"n"`
+	Path     string `json:"path"`               // without query: that is where the signature is
+	Checksum string `json:"checksum,omitempty"` // of the last proved copy
+}
+
+// Mark returns the attempt whose outcome is not known, or nil.
+func (j *Job) Mark() *Attempt {
+	if n := len(j.Attempts); n > 0 && j.Attempts[n-1].Outcome == "" {
+		return &j.Attempts[n-1]
+	}
+	return nil
+}
+
+// Next returns the payload of the task that moves the job on from where it stands, or nil for
+// a job that has ended or is parked.
+func (j *Job) Next() Payload {
+	h := Header{V: Version, JobID: j.ID, Epoch: j.Epoch, Operation: j.Operation}
+	switch j.State {
+	case Pending, Creating:
+		return &Create{Header: h, Body: j.Body, JobOptions: j.Options, CreatedAt: j.CreatedAt}
+	case Rendering:
+		return &Poll{Header: h, ProjectID: j.ProjectID, N: j.Polls, Status: j.RemoteStatus}
+	case Storing:
+		return &Download{Header: h, ProjectID: j.ProjectID}
+	case Cleaning:
+		return &Cleanup{Header: h, ProjectID: j.ProjectID}
+	}
+	return nil
+}
+
+// Clone returns a copy that shares nothing with j.
+func (j *Job) Clone() *Job {
+	c := *j
+	c.Outputs = slices.Clone(j.Outputs)
+	c.Warnings = slices.Clone(j.Warnings)
+	c.Attempts = slices.Clone(j.Attempts)
+	c.Sources = slices.Clone(j.Sources)
+	c.Orphans = slices.Clone(j.Orphans)
+	return &c
+}
