@@ -1,0 +1,114 @@
+// Command enqueue hands jobs to Hourglass and tells what became of them.
+//
+// stdout is the result and nothing else; stderr is for people.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// Exit codes.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitJobFailed   = 3   // a job is not done
+	exitRefused     = 4   // refused before enqueueing: schema, unknown operation
+	exitExists      = 5   // the job id exists with a different request
+	exitUnreachable = 75  // Redis is not reachable
+	exitTimeout     = 124 // the wait timed out
+	exitInterrupted = 130
+)
+
+const exitCodes = `exit codes:
+   0 ok   1 failure   2 usage   3 a job is not done   4 refused before enqueueing
+   5 the job id exists with a different request   75 Redis is not reachable
+   124 the wait timed out   130 interrupted (the job goes on)`
+
+var (
+	errJobFailed   = errors.New("not every job is done")
+	errUnreachable = errors.New("the server at REDIS_URL can't be reached")
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(exitCode(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr), os.Stderr))
+}
+
+// exitCode tells what went wrong, in words and as a number.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	_, _ = fmt.Fprintf(stderr, "enqueue: %v\n", err)
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{settings.ErrUsage, exitUsage},
+		{errJobFailed, exitJobFailed},
+		{tasks.ErrInvalid, exitRefused},
+		{tasks.ErrExists, exitExists},
+		{errUnreachable, exitUnreachable},
+		{context.DeadlineExceeded, exitTimeout},
+		{context.Canceled, exitInterrupted},
+	} {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return exitFailure
+}
+
+// run is the program.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	usage := func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+		return settings.Usage("%w; see enqueue --help", err)
+	}
+	commands := []*cli.Command{submitCommand(stdin, stdout, stderr), statusCommand(stdout), waitCommand(stdout, stderr)}
+	for _, c := range commands {
+		c.OnUsageError = usage
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job"})
+	}
+	root := &cli.Command{
+		Name:           "enqueue",
+		Usage:          "hand jobs to Hourglass and see what became of them",
+		Description:    exitCodes,
+		HideVersion:    true,
+		Writer:         stdout,
+		ErrWriter:      stderr,
+		Flags:          []cli.Flag{settings.RedisURL()},
+		Commands:       commands,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		OnUsageError:   usage,
+		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return settings.Usage("no command is called %q; see enqueue --help", c.Args().First())
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
+	}
+	return root.Run(ctx, args)
+}
+
+// unreachable tells an error of the network to Redis from what Redis or the job said.
+func unreachable(err error) error {
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, redis.ErrPoolTimeout) {
+		return fmt.Errorf("%w: %w; is it running, and is the address right?", errUnreachable, err)
+	}
+	return err
+}

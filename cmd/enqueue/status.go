@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+func statusCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "print where a job stands",
+		ArgsUsage: "ID",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Len() != 1 {
+				return settings.Usage("want one ID; got %d arguments", c.Args().Len())
+			}
+			if err := tasks.CheckID(c.Args().First()); err != nil {
+				return settings.Usage("%w", err)
+			}
+			return withClient(ctx, c, func(client *tasks.Client) error {
+				job, err := client.Job(ctx, c.Args().First())
+				if err != nil {
+					return err
+				}
+				return printJob(stdout, job, c.Bool("json"))
+			})
+		},
+	}
+}
+
+func printJob(w io.Writer, job *tasks.Job, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, job)
+	}
+	return printText(w, job)
+}
+
+// printJSON prints what everybody may know of the job, in one line.
+func printJSON(w io.Writer, job *tasks.Job) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(job.Status)
+}
+
+// printText prints a line about the job, and one for each of its files and troubles.
+func printText(w io.Writer, job *tasks.Job) error {
+	line := fmt.Sprintf("%s\t%s\t%s", job.ID, job.Operation, job.State)
+	if job.ProjectID != "" {
+		line += "\tproject " + job.ProjectID
+	}
+	if job.State == tasks.Rendering {
+		line += fmt.Sprintf("\tpoll %d", job.Polls)
+		if job.RemoteStatus != "" {
+			line += ", last seen " + job.RemoteStatus
+		}
+	}
+	for _, o := range job.Outputs {
+		line += fmt.Sprintf("\n  %s\t%d bytes\t%s", o.URL, o.Size, o.Checksum)
+	}
+	if h := job.Hold; h != nil {
+		line += fmt.Sprintf("\n  held since %s: %s: %s", h.Since.Format("15:04:05"), h.Code, h.Message)
+	}
+	if e := job.Error; e != nil {
+		line += fmt.Sprintf("\n  %s failed: %s: %s\n  to do: %s", e.Stage, e.Code, e.Message, e.Hint)
+	}
+	if job.RemoteReason != nil {
+		line += fmt.Sprintf("\n  remote project %s: %s", *job.Remote, *job.RemoteReason)
+	}
+	for _, warning := range job.Warnings {
+		line += "\n  warning: " + warning
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:      "submit",
+		Usage:     "submit one job and print its id",
+		ArgsUsage: "OPERATION",
+		Description: `The request body comes from --body, and --set lays single fields over it:
+
+   enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
+
+An id makes the call safe to repeat: the same request under the same id is one job.`,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body, `PATH=VALUE`; the value is JSON if it parses as JSON, else a string"},
+			&cli.StringFlag{Name: "body", Usage: "the request body: `JSON`, @FILE, or - for standard input"},
+			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
+			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
+		},
+		// A comma is part of a prompt, not a separator.
+		DisableSliceFlagSeparator: true,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			request, err := request(c, stdin)
+			if err != nil {
+				return err
+			}
+			return withClient(ctx, c, func(client *tasks.Client) error {
+				job, err := client.Submit(ctx, request)
+				if err != nil {
+					return err
+				}
+				for _, w := range job.Warnings {
+					_, _ = fmt.Fprintf(stderr, "warning: %s\n", w)
+				}
+				if c.Bool("wait") {
+					return wait(ctx, client, []string{job.ID}, c.Bool("json"), stdout, stderr)
+				}
+				if c.Bool("json") {
+					return printJSON(stdout, job)
+				}
+				_, err = fmt.Fprintln(stdout, job.ID)
+				return err
+			})
+		},
+	}
+}
+
+// request reads what the caller asks for from the arguments.
+func request(c *cli.Command, stdin io.Reader) (tasks.Request, error) {
+	if c.Args().Len() != 1 {
+		return tasks.Request{}, settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
+	}
+	text, err := readBody(c.String("body"), stdin)
+	if err != nil {
+		return tasks.Request{}, err
+	}
+	body, err := setFields(text, c.StringSlice("set"))
+	if err != nil {
+		return tasks.Request{}, err
+	}
+	id := c.String("id")
+	if c.IsSet("id") {
+		if err := tasks.CheckID(id); err != nil {
+			return tasks.Request{}, settings.Usage("--id: %w", err)
+		}
+	}
+	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{Overwrite: c.Bool("overwrite")}}, nil
+}
+
+func readBody(arg string, stdin io.Reader) ([]byte, error) {
+	switch {
+	case arg == "":
+		return []byte("{}"), nil
+	case arg == "-":
+		text, err := io.ReadAll(stdin)
+		if err != nil {
+			return nil, fmt.Errorf("--body -: %w", err)
+		}
+		return text, nil
+	case strings.HasPrefix(arg, "@"):
+		text, err := os.ReadFile(arg[1:])
+		if err != nil {
+			return nil, settings.Usage("--body: %w", err)
+		}
+		return text, nil
+	}
+	return []byte(arg), nil
+}
+
+// setFields lays single fields over a body.
+func setFields(text []byte, sets []string) (json.RawMessage, error) {
+	if len(sets) == 0 {
+		return text, nil
+	}
+	var body any
+	if err := decode(text, &body); err != nil {
+		return nil, settings.Usage("--body: not JSON: %w", err)
+	}
+	for _, set := range sets {
+		path, value, found := strings.Cut(set, "=")
+		if !found || path == "" {
+			return nil, settings.Usage("--set %q: want PATH=VALUE, such as style.prompt=robot", set)
+		}
+		steps, err := parsePath(path)
+		if err != nil {
+			return nil, settings.Usage("--set %q: %w", set, err)
+		}
+		if body, err = put(body, steps, parseValue(value)); err != nil {
+			return nil, settings.Usage("--set %q: %w", set, err)
+		}
+	}
+	return json.Marshal(body)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/pipeline"
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+const description = `Secrets come from the environment or from a file, never from a flag:
+
+MAGIC_HOUR_API_KEY (or MAGIC_HOUR_API_KEY_FILE) is the API's key; required. The file is read
+again at every call, so that the key can be rotated.
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or each with _FILE), and all else
+that the AWS SDK reads: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...`
+
+// The variables of the settings. Each is a flag too, see settings.FlagName.
+const (
+	varBaseURL       = "MAGIC_HOUR_BASE_URL"
+	varStorageURL    = "STORAGE_URL"
+	varPathStyle     = "S3_PATH_STYLE"
+	varHTTPAddr      = "HOURGLASS_HTTP_ADDR"
+	varStages        = "HOURGLASS_STAGES"
+	varPollInterval  = "HOURGLASS_POLL_INTERVAL"
+	varDrain         = "HOURGLASS_DRAIN"
+	varRecordTTL     = "HOURGLASS_RECORD_TTL"
+	varTaskRetention = "HOURGLASS_TASK_RETENTION"
+	varGiveUp        = "HOURGLASS_GIVE_UP"
+	varLogFormat     = "HOURGLASS_LOG_FORMAT"
+	varLogLevel      = "HOURGLASS_LOG_LEVEL"
+)
+
+func varConcurrency(s tasks.Stage) string {
+	return "HOURGLASS_" + strings.ToUpper(string(s)) + "_CONCURRENCY"
+}
+
+// flags declares every setting once: variable, default, meaning, and what it takes.
+func flags() []cli.Flag {
+	return []cli.Flag{
+		settings.RedisURL(),
+		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
+		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir"),
+		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: cli.EnvVars(varPathStyle)},
+		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez and /readyz; port 0 takes a free one and logs it"),
+		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
+		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
+		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
+		count(varConcurrency(tasks.StageDownload), 8, "handlers of the download stage"),
+		count(varConcurrency(tasks.StageCleanup), 16, "handlers of the cleanup stage"),
+		duration(varPollInterval, 0, "fixed time between polls; 0: by the operation's usual render time"),
+		duration(varDrain, 30*time.Second, "time that running tasks get on SIGTERM"),
+		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
+		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon"),
+		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails"),
+		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
+		text(varLogLevel, "info", "debug, info, warn or error"),
+	}
+}
+
+func text(variable, value, usage string) cli.Flag {
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: cli.EnvVars(variable)}
+}
+
+func count(variable string, value int, usage string) cli.Flag {
+	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: cli.EnvVars(variable), Validator: func(n int) error {
+		if n < 1 {
+			return settings.Usage("%s: must be at least 1, not %d", variable, n)
+		}
+		return nil
+	}}
+}
+
+func duration(variable string, value time.Duration, usage string) cli.Flag {
+	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + "; a duration such as 90s or 24h", Sources: cli.EnvVars(variable), Validator: func(d time.Duration) error {
+		if d < 0 {
+			return settings.Usage("%s: must not be negative: %s", variable, d)
+		}
+		return nil
+	}}
+}
+
+// config is what the settings say, checked.
+type config struct {
+	redisURL, baseURL, storageURL string
+	pathStyle                     bool
+	httpAddr                      string
+	handlers                      map[tasks.Stage]int
+	drain                         time.Duration
+	pipeline                      pipeline.Settings
+	logJSON                       bool
+	logLevel                      slog.Level
+}
+
+func read(c *cli.Command) (config, error) {
+	if c.Args().Present() {
+		return config{}, settings.Usage("unexpected argument %q; see worker --help", c.Args().First())
+	}
+	get := func(variable string) string { return c.String(settings.FlagName(variable)) }
+	long := func(variable string) time.Duration { return c.Duration(settings.FlagName(variable)) }
+	conf := config{
+		redisURL: get("REDIS_URL"), baseURL: get(varBaseURL), storageURL: get(varStorageURL),
+		pathStyle: c.Bool(settings.FlagName(varPathStyle)),
+		httpAddr:  get(varHTTPAddr),
+		handlers:  map[tasks.Stage]int{},
+		drain:     long(varDrain),
+		pipeline: pipeline.Settings{
+			PollInterval: long(varPollInterval), RecordTTL: long(varRecordTTL),
+			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
+		},
+	}
+	if conf.pipeline.RecordTTL < time.Minute || conf.pipeline.GiveUp < time.Minute {
+		return conf, settings.Usage("%s and %s: must be at least 1m", varRecordTTL, varGiveUp)
+	}
+	for name := range strings.SplitSeq(get(varStages), ",") {
+		stage := tasks.Stage(strings.TrimSpace(name))
+		if stageIndex(stage) < 0 {
+			return conf, settings.Usage("%s: no stage is called %q: want some of create,poll,download,cleanup", varStages, name)
+		}
+		conf.handlers[stage] = c.Int(settings.FlagName(varConcurrency(stage)))
+	}
+	return conf, readLog(&conf, get(varLogFormat), get(varLogLevel))
+}
+
+func stageIndex(stage tasks.Stage) int {
+	for i, s := range tasks.Stages() {
+		if s == stage {
+			return i
+		}
+	}
+	return -1
+}
+
+func readLog(conf *config, format, level string) error {
+	switch format {
+	case "json", "text":
+		conf.logJSON = format == "json"
+	case "":
+		conf.logJSON = !term.IsTerminal(int(os.Stderr.Fd()))
+	default:
+		return settings.Usage("%s: %q: want json or text", varLogFormat, format)
+	}
+	if err := conf.logLevel.UnmarshalText([]byte(level)); err != nil {
+		return settings.Usage("%s: %q: want debug, info, warn or error", varLogLevel, level)
+	}
+	return nil
+}
+
+// logger writes to stderr: JSON for machines, colours for people.
+func logger(c config, stderr io.Writer) *slog.Logger {
+	if c.logJSON {
+		return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	}
+	return slog.New(tint.NewTextHandler(stderr, &tint.Options{Level: c.logLevel, TimeFormat: time.TimeOnly, NoColor: !term.IsTerminal(int(os.Stderr.Fd()))}))
+}

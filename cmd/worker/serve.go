@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/pipeline"
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/internal/storage"
+)
+
+// serve runs a worker until ctx ends, then drains it.
+func serve(ctx context.Context, c config, log *slog.Logger) error {
+	api, store, rdb, err := connect(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }()
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.httpAddr)
+	if err != nil {
+		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
+	}
+	health := &health{rdb: rdb, store: store}
+	server := &http.Server{Handler: health.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+
+	p := pipeline.New(api, store, rdb, log, c.pipeline)
+	servers, err := p.Serve(rdb, c.handlers, c.drain)
+	if err != nil {
+		return err
+	}
+	sweeping, stopSweeping := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() { p.SweepEvery(sweeping); close(swept) }()
+	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", len(c.handlers))
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		err = nil
+	}
+	log.Info("draining", "for", c.drain.String())
+	health.draining.Store(true)
+	stopSweeping()
+	<-swept
+	servers.Shutdown()
+	log.Info("worker stopped")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// connect makes the clients of everything outside. It speaks to none of them yet: a worker whose
+// Redis is not there stays up and says so on /readyz.
+func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, redis.UniversalClient, error) {
+	if _, err := settings.Secret("MAGIC_HOUR_API_KEY"); err != nil {
+		return nil, nil, nil, err
+	}
+	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") })
+	if err != nil {
+		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
+	}
+	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles()})
+	if err != nil {
+		return nil, nil, nil, settings.Usage("%s: %w", varStorageURL, err)
+	}
+	rdb, err := records.Connect(c.redisURL)
+	if err != nil {
+		return nil, nil, nil, settings.Usage("REDIS_URL: %w", err)
+	}
+	return api, store, rdb, nil
+}
+
+// awsFiles reads the keys of the store from files, where the variables name any: the AWS SDK
+// itself knows no such variables.
+func awsFiles() []storage.AWSOption {
+	if os.Getenv("AWS_SECRET_ACCESS_KEY_FILE") == "" {
+		return nil
+	}
+	return []storage.AWSOption{awsconfig.WithCredentialsProvider(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		id, err := settings.Secret("AWS_ACCESS_KEY_ID")
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		secret, err := settings.Secret("AWS_SECRET_ACCESS_KEY")
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		token, _ := settings.Secret("AWS_SESSION_TOKEN") // optional
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Source: "files", CanExpire: true, Expires: time.Now().Add(time.Minute)}, nil
+	}))}
+}

@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// cleanup deletes the remote project, right after it has proved once more that every one of its
+// outputs is in the store. It is the only place that deletes anything at Magic Hour.
+func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error) {
+	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
+	if gone(project, err) {
+		return func(job *tasks.Job) outcome {
+			return finish(job, tasks.RemoteDeleted, "it was gone before the cleanup")
+		}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if project.Status != magichour.StatusComplete || len(project.Downloads) == 0 {
+		// Every output of nothing proves nothing: ask again.
+		return nil, fmt.Errorf("project %s was complete, and now it is %q with %d files: not deleted", job.ProjectID, project.Status, len(project.Downloads))
+	}
+	err = p.prove(ctx, job, project)
+	if errors.Is(err, errUnproved) {
+		return unproved(err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
+}
+
+// prove holds three things against each other: what the record says was copied, what the store
+// holds, and what the project has.
+func (p *Pipeline) prove(ctx context.Context, job *tasks.Job, project magichour.Project) error {
+	m, err := p.proveManifest(ctx, job)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(m.outputs(), job.Outputs) {
+		return fmt.Errorf("%w: the manifest and the record differ", errUnproved)
+	}
+	if _, same := match(m.sources(), project.Downloads); !same {
+		return fmt.Errorf("%w: the project has other files than were copied", errUnproved)
+	}
+	return nil
+}
+
+// copyAgainAfter keeps a store that loses or changes objects from being copied to in a circle.
+const copyAgainAfter = time.Minute
+
+// unproved sends the job back to be copied again, while the remote still lives.
+func unproved(why error) decision {
+	return func(job *tasks.Job) outcome {
+		if w := "copied again: " + why.Error(); !slices.Contains(job.Warnings, w) {
+			job.Warnings = append(job.Warnings, w)
+		}
+		job.State = tasks.Storing
+		job.Epoch++
+		job.Outputs = []tasks.Output{}
+		job.StoredAt = nil
+		return outcome{in: copyAgainAfter}
+	}
+}
+
+// deleted decides after a delete. A refusal for good ends the job too: its files are safe.
+func deleted(err error) (decision, error) {
+	var answer *magichour.Error
+	switch {
+	case err == nil:
+		return func(job *tasks.Job) outcome { return finish(job, tasks.RemoteDeleted, "") }, nil
+	case !errors.As(err, &answer):
+		return nil, err
+	}
+	switch answer.Status {
+	case http.StatusNotFound, http.StatusGone:
+		return func(job *tasks.Job) outcome { return finish(job, tasks.RemoteDeleted, "") }, nil
+	case http.StatusUnprocessableEntity, http.StatusForbidden:
+		return func(job *tasks.Job) outcome { return finish(job, tasks.RemoteKept, answer.Message) }, nil
+	}
+	return nil, err
+}

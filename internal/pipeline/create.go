@@ -1,0 +1,194 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// markLife is how old a mark may be when the request leaves. It is less than the lease of a
+// task (30 s), after which another worker may have parked the job.
+const markLife = 25 * time.Second
+
+// create buys the project of a job: at most once. The mark is in the record, and on a replica
+// where there is one, before the request leaves; whoever finds a mark that is not its own does
+// not buy, but parks the job.
+func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
+	if mark := r.job.Mark(); mark != nil {
+		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
+	}
+	if p.tooOld(r.job) {
+		return nil, stop(codeGaveUp, "submit it under a new id; nothing was charged", "not created within %s", p.set.GiveUp)
+	}
+	if err := p.notYetStored(ctx, r.job); err != nil {
+		return nil, err
+	}
+	token := newToken()
+	op, body, err := order(r.job, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.mark(ctx, r, token); err != nil {
+		return p.unmarked(ctx, r, token, err)
+	}
+	markedAt := p.now()
+	created, err := p.api.Create(ctx, op, body, func() error { return p.stillMarked(ctx, r.job.ID, token, markedAt) })
+	switch {
+	case err == nil:
+		return nothing, p.record(ctx, r, token, created)
+	case certainlyNotCharged(err):
+		retried, _ := asynq.GetRetryCount(ctx)
+		return p.returned(token, classify(tasks.StageCreate, err), retried), nil
+	default:
+		return p.parked(token, err.Error()), nil
+	}
+}
+
+// newToken names a purchase: 26 letters and digits that nobody can guess.
+func newToken() string { return strings.ToLower(rand.Text()) }
+
+// notYetStored refuses to buy what was bought before: a job whose record is lost or has expired,
+// but whose files are in the store.
+func (p *Pipeline) notYetStored(ctx context.Context, job *tasks.Job) error {
+	if job.Options.Overwrite {
+		return nil
+	}
+	_, err := p.store.Head(ctx, manifestKey(job))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return stop(codeAlreadyStored, "use the files that are there, or submit the job under another id or with overwrite", "the store holds %s already: this job was done before; nothing was charged", manifestKey(job))
+}
+
+// mark records the intent to buy, with a token that only this handler knows.
+func (p *Pipeline) mark(ctx context.Context, r *record, token string) error {
+	job := r.job.Clone()
+	job.State = tasks.Creating
+	job.Attempts = append(forget(job.Attempts), tasks.Attempt{Token: token, At: p.now().UTC()})
+	return p.saveBy(ctx, r, job, 0, func(data []byte) (string, error) {
+		return p.records.SaveDurably(ctx, job.ID, data, r.rev)
+	})
+}
+
+// keptAttempts bounds the record of a job that is throttled for hours.
+const keptAttempts = 32
+
+// forget drops the oldest attempts that provably bought nothing.
+func forget(attempts []tasks.Attempt) []tasks.Attempt {
+	for i := 0; len(attempts) >= keptAttempts && i < len(attempts); {
+		if attempts[i].Outcome == tasks.NotCharged {
+			attempts = append(attempts[:i], attempts[i+1:]...)
+			continue
+		}
+		i++
+	}
+	return attempts
+}
+
+// unmarked decides after a mark that was not set, or that may have been: nothing was bought, so
+// it is taken back if it is there.
+func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause error) (decision, error) {
+	if errors.Is(cause, records.ErrConflict) {
+		return nothing, nil // somebody else has moved the job on
+	}
+	fresh, err := p.load(context.WithoutCancel(ctx), r.job.ID)
+	if err != nil {
+		return nil, errors.Join(cause, err)
+	}
+	*r = *fresh
+	retried, _ := asynq.GetRetryCount(ctx)
+	return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
+}
+
+// errMarkLost says that the purchase was called off at the last moment.
+var errMarkLost = errors.New("the mark of this purchase has grown old or is gone: not buying")
+
+// order prepares the request: the caller's body, with a project name that also holds the id and
+// the token by which people and webhooks find the job.
+func order(job *tasks.Job, token string) (operations.Operation, json.RawMessage, error) {
+	op, known := operations.Lookup(job.Operation)
+	if !known {
+		return op, nil, stop(codeRefused, "upgrade the workers, then submit the request under a new id", "this worker does not know the operation %q", job.Operation)
+	}
+	var body map[string]json.RawMessage
+	var own struct{ Name string }
+	if err := errors.Join(json.Unmarshal(job.Body, &body), json.Unmarshal(job.Body, &own)); err != nil {
+		return op, nil, stop(codeRefused, "submit the request under a new id", "the body in the record can't be read: %v", err)
+	}
+	name, err := json.Marshal(projectName(own.Name, job.ID, token))
+	if err != nil {
+		return op, nil, err
+	}
+	body["name"] = name
+	request, err := json.Marshal(body)
+	return op, request, err
+}
+
+func projectName(own, job, token string) string {
+	return strings.TrimSpace(own + " [" + job + "~" + token + "]")
+}
+
+// stillMarked is the last look before the bytes leave: the mark must be this handler's own, and
+// young by both clocks, since the monotonic one stands still while a machine is suspended.
+func (p *Pipeline) stillMarked(ctx context.Context, id, token string, markedAt time.Time) error {
+	r, err := p.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	mark := r.job.Mark()
+	if r.job.State != tasks.Creating || mark == nil || mark.Token != token {
+		return errMarkLost
+	}
+	now := p.now()
+	if now.Sub(markedAt) > markLife || now.Round(0).Sub(markedAt.Round(0)) > markLife {
+		return errMarkLost
+	}
+	return nil
+}
+
+// attach claims a project that was bought for the job, and records it.
+func (p *Pipeline) attach(ctx context.Context, r *record, token string, created magichour.Created) error {
+	owner, err := p.records.Claim(ctx, created.ID, r.job.ID)
+	if err != nil {
+		return err
+	}
+	if owner != r.job.ID {
+		_, err := p.update(ctx, r, p.parkedAs(token, codeClaimed, fmt.Sprintf("the API answered with project %s, which belongs to job %s", created.ID, owner)))
+		return err
+	}
+	_, err = p.update(ctx, r, func(job *tasks.Job) outcome {
+		bought(job, token, created, p.now().UTC())
+		return outcome{}
+	})
+	return err
+}
+
+// record writes down what was just bought, and tries again for as long as Redis may be failing
+// over: it must not be forgotten. It is the one place where a handler waits, 15 seconds at most.
+func (p *Pipeline) record(ctx context.Context, r *record, token string, created magichour.Created) error {
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	for pause := 500 * time.Millisecond; pause <= 8*time.Second; pause *= 2 {
+		if err = p.attach(ctx, r, token, created); err == nil {
+			return nil
+		}
+		<-p.after(pause)
+	}
+	p.log.ErrorContext(ctx, "project bought, but Redis did not take its id", "job", r.job.ID, "project", created.ID, "reason", err)
+	return err
+}

@@ -1,0 +1,172 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// A class says what happens after an error. Waiting is no error: a poll that finds a render
+// unfinished is a new task.
+type class int
+
+const (
+	transient class = iota // again with backoff; costs an attempt
+	throttled              // again when the API wants it; costs none
+	held                   // again when a person has mended the account; costs none
+	permanent              // the job fails
+)
+
+// A verdict is an error in the terms of the pipeline.
+type verdict struct {
+	class         class
+	code          string
+	message, hint string
+	after         time.Duration // throttled, held: when to try again
+}
+
+// Our own error codes; the API's are passed on as they are.
+const (
+	codeUnknownOutcome = "unknown_outcome" // the purchase may or may not have been charged
+	codeClaimed        = "project_claimed" // the API answered with a project of another job
+	codeAlreadyStored  = "already_stored"  // a manifest of this job stands in the store
+	codeObjectExists   = "object_exists"   // another object stands where a file belongs
+	codeRemoteGone     = "remote_gone"     // the project disappeared before it was copied
+	codeGaveUp         = "gave_up"         // older than the give-up time
+	codeAttempts       = "attempts_used_up"
+	codeThrottled      = "throttled"
+	codeUnauthorized   = "unauthorized"
+	codeCredits        = "insufficient_credits"
+	codeRefused        = "refused" // the API said no without a code
+	codeTrouble        = "trouble" // network, API or store does not work
+)
+
+// failure is an error of a stage that knows its verdict.
+type failure struct{ verdict }
+
+func (f *failure) Error() string { return f.code + ": " + f.message }
+
+// stop is a permanent failure that a stage found out by itself.
+func stop(code, hint, format string, a ...any) error {
+	return &failure{verdict{class: permanent, code: code, hint: hint, message: fmt.Sprintf(format, a...)}}
+}
+
+// classify is the only place that tells the classes apart.
+func classify(stage tasks.Stage, err error) verdict {
+	var known *failure
+	var answer *magichour.Error
+	switch {
+	case errors.As(err, &known):
+		return known.verdict
+	case errors.As(err, &answer):
+		return classifyAnswer(stage, answer)
+	case errors.Is(err, storage.ErrExists):
+		return verdict{class: permanent, code: codeObjectExists, message: err.Error(), hint: hintObjectExists}
+	}
+	return verdict{class: transient, code: codeTrouble, message: magichour.Redact(err.Error()), hint: hintTrouble}
+}
+
+const (
+	hintTrouble      = "nothing is lost: see whether the API, the store and the network between work"
+	hintObjectExists = "look whose object it is; remove it, or submit the job under another id or with overwrite"
+	hintKey          = "give the workers a valid MAGIC_HOUR_API_KEY; the job goes on by itself"
+	hintCredits      = "buy credits; the job goes on by itself"
+)
+
+func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
+	v := verdict{class: transient, code: e.Code, message: e.Error(), hint: hintTrouble}
+	if v.code == "" {
+		v.code = codeRefused
+	}
+	switch {
+	case e.Status == http.StatusTooManyRequests:
+		v.class, v.code, v.after, v.hint = throttled, codeThrottled, max(e.RetryAfter, 5*time.Second), "the job goes on by itself"
+	case e.Status == http.StatusUnauthorized:
+		v.class, v.code, v.after, v.hint = held, codeUnauthorized, time.Minute, hintKey
+	case stage != tasks.StageCreate:
+		// What is paid for is not given up because of one answer.
+	case e.Status == http.StatusPaymentRequired && (e.Code == "" || e.Code == codeCredits):
+		v.class, v.code, v.after, v.hint = held, codeCredits, time.Minute, hintCredits
+	case e.Status < 500:
+		v.class, v.hint = permanent, "mend the request or the plan, then submit it under a new id; nothing was charged"
+	}
+	return v
+}
+
+// charged tells what an error of a create means for the purchase: whether it is certain that
+// nothing was bought. 502 before an id means by the API's documentation that no project exists;
+// 503 is taken to say the same.
+func certainlyNotCharged(err error) bool {
+	var answer *magichour.Error
+	if errors.As(err, &answer) {
+		switch answer.Status {
+		case http.StatusBadGateway, http.StatusServiceUnavailable:
+			return true
+		case http.StatusRequestTimeout:
+			return false
+		}
+		return answer.Status < 500
+	}
+	var lost *magichour.TransportError
+	return errors.As(err, &lost) && !lost.Written
+}
+
+// A setback tells the queue why a task is to be run again, and when.
+type setback struct {
+	class class
+	after time.Duration // 0: by the number of tries
+	text  string
+}
+
+// Error is shown in Asynqmon as Last Error.
+func (s *setback) Error() string {
+	switch s.class {
+	case throttled:
+		return "throttled: " + s.text
+	case held:
+		return "held: " + s.text
+	}
+	return s.text
+}
+
+// archived makes Asynq archive the task, with the reason as its error.
+func archived(reason string) error { return &dead{reason} }
+
+type dead struct{ reason string }
+
+func (d *dead) Error() string        { return d.reason }
+func (d *dead) Is(target error) bool { return target == asynq.SkipRetry }
+
+// costsAttempt tells Asynq which errors count as failures.
+func costsAttempt(err error) bool {
+	var s *setback
+	return !errors.As(err, &s) || s.class == transient
+}
+
+// Attempts that transient errors may cost. A create has few: nothing is paid for yet. The
+// others are many and far apart, and even then end a job only at its give-up time.
+const (
+	createAttempts = 10
+	longestBackoff = 2 * time.Hour
+)
+
+// retryDelay tells Asynq when to run a task again. With 1, 2, 4, ... seconds up to two hours,
+// 25 attempts take at least 24 hours; the jitter only adds.
+func retryDelay(retried int, err error, task *asynq.Task) time.Duration {
+	var s *setback
+	if errors.As(err, &s) && s.after > 0 {
+		return jitter(s.after, string(task.Payload()), retried)
+	}
+	backoff := longestBackoff
+	if retried < 13 {
+		backoff = min(backoff, time.Second<<max(retried, 0))
+	}
+	return jitter(backoff, string(task.Payload()), retried)
+}

@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// A manifest is written beside the files of a job, last: where it stands, the set is complete.
+type manifest struct {
+	V              int            `json:"v"`
+	JobID          string         `json:"job_id"`
+	Operation      string         `json:"operation"`
+	Kind           string         `json:"kind"`
+	ProjectID      string         `json:"project_id"`
+	CreditsCharged int            `json:"credits_charged"`
+	CreatedAt      time.Time      `json:"created_at"`
+	Outputs        []manifestFile `json:"outputs"`
+}
+
+type manifestFile struct {
+	tasks.Output
+	Source string `json:"source"` // path of its URL at Magic Hour, without query
+}
+
+const longestManifest = 1 << 20 // bytes
+
+func manifestKey(job *tasks.Job) string { return job.ID + "/manifest.json" }
+
+func newManifest(job *tasks.Job, credits int, sources []tasks.Source, outputs []tasks.Output) manifest {
+	m := manifest{
+		V: tasks.Version, JobID: job.ID, Operation: job.Operation, Kind: job.Kind,
+		ProjectID: job.ProjectID, CreditsCharged: credits, CreatedAt: job.CreatedAt,
+	}
+	for i, o := range outputs {
+		m.Outputs = append(m.Outputs, manifestFile{Output: o, Source: sources[i].Path})
+	}
+	return m
+}
+
+func (m manifest) outputs() []tasks.Output {
+	outputs := make([]tasks.Output, 0, len(m.Outputs))
+	for _, f := range m.Outputs {
+		outputs = append(outputs, f.Output)
+	}
+	return outputs
+}
+
+// sources returns which remote file is which output, with the checksum of its proved copy.
+func (m manifest) sources() []tasks.Source {
+	sources := make([]tasks.Source, 0, len(m.Outputs))
+	for _, f := range m.Outputs {
+		sources = append(sources, tasks.Source{N: f.N, Path: f.Source, Checksum: f.Checksum})
+	}
+	return sources
+}
+
+func (p *Pipeline) putManifest(ctx context.Context, job *tasks.Job, m manifest) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, replace, err := p.standing(ctx, job, manifestKey(job))
+	if err != nil {
+		return err
+	}
+	_, err = p.store.Put(ctx, manifestKey(job), bytes.NewReader(text), storage.PutOptions{
+		Size: int64(len(text)), ContentType: "application/json", Metadata: metadata(job, "", -1), Replace: replace,
+	})
+	if err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	return nil
+}
+
+// errUnproved says that the store does not hold what it should: the remote must not be deleted.
+var errUnproved = errors.New("the copy is not proved")
+
+// proveManifest reads the manifest of a job and asks the store for every object in it. The error
+// is errUnproved if anything is missing or differs.
+func (p *Pipeline) proveManifest(ctx context.Context, job *tasks.Job) (manifest, error) {
+	m, err := p.readManifest(ctx, job)
+	if err != nil {
+		return m, err
+	}
+	if m.JobID != job.ID || m.ProjectID != job.ProjectID || len(m.Outputs) == 0 {
+		return m, fmt.Errorf("%w: the manifest is of another job or project, or empty", errUnproved)
+	}
+	for _, f := range m.Outputs {
+		o, err := p.store.Head(ctx, job.ID+"/"+path.Base(f.Key))
+		if errors.Is(err, fs.ErrNotExist) {
+			return m, fmt.Errorf("%w: %s is missing", errUnproved, f.Key)
+		}
+		if err != nil {
+			return m, err
+		}
+		if f.Checksum == "" || o.Checksum != f.Checksum || o.Size != f.Size || o.Key != f.Key {
+			return m, fmt.Errorf("%w: %s is not what was copied", errUnproved, f.Key)
+		}
+	}
+	return m, nil
+}
+
+func (p *Pipeline) readManifest(ctx context.Context, job *tasks.Job) (manifest, error) {
+	var m manifest
+	body, err := p.store.Open(ctx, manifestKey(job))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%w: there is no manifest", errUnproved)
+	}
+	if err != nil {
+		return m, err
+	}
+	defer func() { _ = body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(body, longestManifest))
+	if err != nil {
+		return m, fmt.Errorf("read the manifest: %w", err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%w: the manifest can't be read: %w", errUnproved, err)
+	}
+	return m, nil
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// onError decides what an error of a stage means for the job: where it stays, and what the
+// queue is told.
+func (p *Pipeline) onError(stage tasks.Stage, err error, retried int) decision {
+	v := classify(stage, err)
+	return func(job *tasks.Job) outcome { return p.afterError(job, stage, v, retried) }
+}
+
+func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retried int) outcome {
+	if ended, out := p.giveUp(job, stage, v, retried); ended {
+		return out
+	}
+	job.Hold = p.hold(job.Hold, v)
+	return outcome{err: &setback{class: v.class, after: v.after, text: v.message}}
+}
+
+// hold says why a job waits, and since when: since the first of several equal verdicts.
+func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
+	switch {
+	case v.class != throttled && v.class != held:
+		return nil
+	case before != nil && before.Code == v.code:
+		return before
+	}
+	return &tasks.Hold{Code: v.code, Message: v.message, Since: p.now().UTC()}
+}
+
+// giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by
+// age. A cleanup never fails a job, whose files are safe; and no job fails while nobody knows
+// whether it was charged.
+func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried int) (bool, outcome) {
+	if stage == tasks.StageCleanup {
+		return p.giveUpCleanup(job, v)
+	}
+	switch {
+	case job.Mark() != nil:
+		return false, outcome{}
+	case v.class == permanent:
+	case p.tooOld(job):
+		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
+	case stage == tasks.StageCreate && v.class == transient && retried+1 >= createAttempts:
+		v.code, v.message = codeAttempts, fmt.Sprintf("%d attempts: %s", createAttempts, v.message)
+	default:
+		return false, outcome{}
+	}
+	return true, fail(job, stage, v)
+}
+
+// cleanupPatience is for how long a failing delete is tried before the job counts as done.
+const cleanupPatience = 24 * time.Hour
+
+func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
+	if job.StoredAt == nil || p.now().Sub(*job.StoredAt) < cleanupPatience {
+		return false, outcome{}
+	}
+	return true, finish(job, tasks.RemotePending, v.message)
+}
+
+func (p *Pipeline) tooOld(job *tasks.Job) bool { return p.now().Sub(job.CreatedAt) > p.set.GiveUp }
+
+// fail ends a job as failed and archives its task with the reason.
+func fail(job *tasks.Job, stage tasks.Stage, v verdict) outcome {
+	job.State = tasks.Failed
+	job.Error = &tasks.Error{Stage: string(stage), Code: v.code, Message: v.message, Hint: v.hint}
+	return outcome{err: archived(v.code + ": " + v.message)}
+}
+
+// finish ends a job whose files are stored and proved.
+func finish(job *tasks.Job, remote tasks.Remote, reason string) outcome {
+	job.State = tasks.Done
+	job.Remote = &remote
+	if reason != "" {
+		job.RemoteReason = &reason
+	}
+	return outcome{}
+}

@@ -1,0 +1,75 @@
+// Package pipeline moves jobs along their road: create, poll, download, cleanup.
+//
+// Every task takes the same step (see Handle): load the record, do the one thing outside, save
+// the record by compare-and-set, enqueue the next task, acknowledge. Never is the next task
+// enqueued before the record is saved, so that a crash anywhere leaves a record from which the
+// next task can be derived, and any task may run again at any time.
+//
+// A stage is one method that does one thing outside and returns a decision: a pure function of
+// the record, which is applied again to a fresher record when somebody else has changed it. The
+// outside call is never repeated for that.
+package pipeline
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// Settings are what an operator may choose.
+type Settings struct {
+	PollInterval  time.Duration // fixed time between polls; 0: by the operation's usual time
+	RecordTTL     time.Duration // how long ended jobs stay readable
+	TaskRetention time.Duration // how long finished tasks stay visible in Asynqmon
+	GiveUp        time.Duration // age at which an unfinished job fails
+}
+
+// Pipeline handles the tasks of all stages. It is safe for concurrent use.
+type Pipeline struct {
+	api       *magichour.Client
+	store     storage.Store
+	records   *records.Store
+	queue     *asynq.Client
+	inspector *asynq.Inspector
+	log       *slog.Logger
+	now       func() time.Time
+	after     func(time.Duration) <-chan time.Time
+	set       Settings
+}
+
+// New returns a pipeline over the given API, store and Redis. The caller closes rdb.
+func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, log *slog.Logger, set Settings) *Pipeline {
+	return &Pipeline{
+		api:       api,
+		store:     store,
+		records:   records.New(rdb),
+		queue:     asynq.NewClientFromRedisClient(rdb),
+		inspector: asynq.NewInspectorFromRedisClient(rdb),
+		log:       log,
+		now:       time.Now,
+		after:     time.After,
+		set:       set,
+	}
+}
+
+// stageOf says which stage moves a job on from a state; none for one that has ended or is parked.
+func stageOf(s tasks.State) tasks.Stage {
+	switch s {
+	case tasks.Pending, tasks.Creating:
+		return tasks.StageCreate
+	case tasks.Rendering:
+		return tasks.StagePoll
+	case tasks.Storing:
+		return tasks.StageDownload
+	case tasks.Cleaning:
+		return tasks.StageCleanup
+	}
+	return ""
+}

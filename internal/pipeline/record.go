@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// A record is a job as it was read, and the revision by which it can be saved.
+type record struct {
+	job *tasks.Job
+	rev string
+}
+
+// saveWithin bounds what is done in Redis after an outside call. What the outside said is not
+// to be lost because the worker is told to stop.
+const saveWithin = 10 * time.Second
+
+// find returns the record that a task is about; nil if there is none any more.
+func (p *Pipeline) find(ctx context.Context, payload tasks.Payload) (*record, error) {
+	id := payload.Head().JobID
+	create, isCreate := payload.(*tasks.Create)
+	r, err := p.load(ctx, id)
+	switch {
+	case errors.Is(err, records.ErrNotFound) && isCreate:
+		return p.firstSight(ctx, create)
+	case errors.Is(err, records.ErrNotFound):
+		p.log.WarnContext(ctx, "task of a job without a record", "job", id, "task", tasks.TaskID(payload))
+		return nil, nil //nolint:nilnil // no record is an answer: there is nothing to do
+	case err != nil:
+		return nil, err
+	case isCreate && !create.Matches(r.job):
+		return nil, archived(fmt.Sprintf("job %s exists with a different request: use another id", id))
+	}
+	return r, nil
+}
+
+// firstSight writes the record of a job that was enqueued as a bare task. From now on the
+// request comes from the record, never from the task.
+//
+// The record of a job is kept for RecordTTL after its end. A task older than that may be one of
+// a job that was done and forgotten, so it buys nothing.
+func (p *Pipeline) firstSight(ctx context.Context, c *tasks.Create) (*record, error) {
+	age := p.now().Sub(c.CreatedAt)
+	switch {
+	case c.CreatedAt.IsZero():
+		return nil, archived("created_at: required, the time at which the task was made")
+	case age > p.set.RecordTTL:
+		return nil, archived(fmt.Sprintf("the task is %s old, and records are kept for %s: whether the job was done before can't be told; submit it anew under another id", age.Round(time.Second), p.set.RecordTTL))
+	}
+	job, err := tasks.NewJob(tasks.Request{ID: c.JobID, Operation: c.Operation, Body: c.Body, Options: c.JobOptions}, c.CreatedAt)
+	if err != nil {
+		return nil, archived(err.Error())
+	}
+	job.Epoch = c.Epoch
+	r := &record{job: job, rev: records.Absent}
+	err = p.save(ctx, r, job, 0)
+	if errors.Is(err, records.ErrConflict) {
+		return p.find(ctx, c)
+	}
+	return r, err
+}
+
+func (p *Pipeline) load(ctx context.Context, id string) (*record, error) {
+	data, rev, err := p.records.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	job, err := tasks.DecodeJob(data)
+	if err != nil {
+		return nil, err
+	}
+	return &record{job: job, rev: rev}, nil
+}
+
+// update applies a decision and saves the record, again to a fresher one for as long as somebody
+// else changes it meanwhile. A decision that changes nothing is not saved. r is the record as
+// it stands afterwards.
+func (p *Pipeline) update(ctx context.Context, r *record, decide decision) (outcome, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
+	defer cancel()
+	for {
+		job := r.job.Clone()
+		out := decide(job)
+		changed, err := differ(r.job, job)
+		if err != nil || !changed {
+			return out, err
+		}
+		err = p.save(ctx, r, job, out.in)
+		if !errors.Is(err, records.ErrConflict) {
+			return out, err
+		}
+		fresh, err := p.load(ctx, job.ID)
+		if err != nil {
+			return outcome{}, err
+		}
+		*r = *fresh
+	}
+}
+
+func differ(a, b *tasks.Job) (bool, error) {
+	before, err := a.Encode()
+	if err != nil {
+		return false, err
+	}
+	after, err := b.Encode()
+	return !bytes.Equal(before, after), err
+}
+
+// save writes a changed job at the record's revision.
+func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.Duration) error {
+	var ttl time.Duration
+	if job.State.Ended() {
+		ttl = p.set.RecordTTL
+	}
+	return p.saveBy(ctx, r, job, in, func(data []byte) (string, error) {
+		return p.records.Save(ctx, job.ID, data, r.rev, ttl)
+	})
+}
+
+// saveBy writes a changed job by one of the ways to write, and logs its transition. The deadline
+// is set before the record becomes active, and removed after it has ended.
+func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in time.Duration, write func([]byte) (string, error)) error {
+	job.UpdatedAt = p.now().UTC()
+	if job.State.Ended() && job.DoneAt == nil {
+		at := job.UpdatedAt
+		job.DoneAt = &at
+	}
+	if !job.State.Settled() {
+		if err := p.records.SetDeadline(ctx, job.ID, in+grace); err != nil {
+			return err
+		}
+	}
+	data, err := job.Encode()
+	if err != nil {
+		return err
+	}
+	rev, err := write(data)
+	if err != nil {
+		return err
+	}
+	p.moved(ctx, r, job, rev)
+	return p.leave(ctx, job)
+}
+
+// moved makes the saved job the record as it stands, and logs it if it took a step.
+func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev string) {
+	from := r.job
+	r.job, r.rev = job, rev
+	switch {
+	case from.State != job.State || from == job:
+		p.logTransition(ctx, from, job)
+	case from.Hold == nil && job.Hold != nil:
+		p.log.WarnContext(ctx, "job held", "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
+	case from.Hold != nil && job.Hold == nil:
+		p.log.InfoContext(ctx, "job no longer held", "job", job.ID, "state", job.State)
+	}
+}
+
+// leave forgets what is kept only for jobs on the road. May be repeated.
+func (p *Pipeline) leave(ctx context.Context, job *tasks.Job) error {
+	if !job.State.Settled() {
+		return nil
+	}
+	if job.State.Ended() && job.ProjectID != "" {
+		if err := p.records.ExpireClaim(ctx, job.ProjectID, p.set.RecordTTL); err != nil {
+			return err
+		}
+	}
+	return p.records.ClearDeadline(ctx, job.ID)
+}

@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// Asynq's intervals. With its own defaults an idle chain of four stages takes 3.5 s and a poll
+// starts up to 5 s late; with these 0.75 s and 0.4 s, for 0.3 % of a core of Redis per server.
+const (
+	checkEvery        = 200 * time.Millisecond
+	checkDelayedEvery = 250 * time.Millisecond
+)
+
+// Servers are the Asynq servers of one worker: one for each stage, because a server takes its
+// tasks one after the other, and so that one stage can't starve another.
+type Servers struct {
+	servers []*asynq.Server
+}
+
+// Serve starts handling the tasks of the given stages, with so many handlers each. It returns at
+// once; Redis need not be there yet.
+func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int, drain time.Duration) (*Servers, error) {
+	s := &Servers{}
+	for stage, n := range handlers {
+		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+			Concurrency:              n,
+			Queues:                   map[string]int{stage.Queue(): 1},
+			TaskCheckInterval:        checkEvery,
+			DelayedTaskCheckInterval: checkDelayedEvery,
+			ShutdownTimeout:          drain,
+			IsFailure:                costsAttempt,
+			RetryDelayFunc:           retryDelay,
+			Logger:                   asynqLog{p.log.With("queue", stage.Queue())},
+			LogLevel:                 asynq.WarnLevel,
+		})
+		if err := server.Start(asynq.HandlerFunc(p.Handle)); err != nil {
+			s.Shutdown()
+			return nil, fmt.Errorf("start the server of %s: %w", stage.Queue(), err)
+		}
+		s.servers = append(s.servers, server)
+	}
+	return s, nil
+}
+
+// Shutdown stops taking tasks, gives the running ones the drain time, and hands back to the
+// queue what is still running then.
+func (s *Servers) Shutdown() {
+	for _, server := range s.servers {
+		server.Stop()
+	}
+	var wg sync.WaitGroup
+	for _, server := range s.servers {
+		wg.Go(server.Shutdown)
+	}
+	wg.Wait()
+}
+
+// asynqLog passes what Asynq has to say to the log of the worker.
+type asynqLog struct{ log *slog.Logger }
+
+func (l asynqLog) Debug(a ...any) { l.write(slog.LevelDebug, a) }
+func (l asynqLog) Info(a ...any)  { l.write(slog.LevelDebug, a) }
+func (l asynqLog) Warn(a ...any)  { l.write(slog.LevelWarn, a) }
+func (l asynqLog) Error(a ...any) { l.write(slog.LevelError, a) }
+func (l asynqLog) Fatal(a ...any) { l.write(slog.LevelError, a) }
+
+func (l asynqLog) write(level slog.Level, a []any) {
+	l.log.Log(context.Background(), level, "asynq: "+fmt.Sprint(a...))
+}

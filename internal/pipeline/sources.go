@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"mime"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// pin numbers the outputs of a render, once and for all. A download without a path could not
+// be told from another and counts as not there yet.
+func pin(downloads []magichour.Download) []tasks.Source {
+	var sources []tasks.Source
+	for _, d := range downloads {
+		if path := d.Path(); path != "" {
+			sources = append(sources, tasks.Source{N: len(sources) + 1, Path: path})
+		}
+	}
+	return sources
+}
+
+// match finds the download of every source by its path, since the API promises no order. It
+// reports false unless the two sets are equal and not empty.
+func match(sources []tasks.Source, downloads []magichour.Download) (map[int]magichour.Download, bool) {
+	if len(sources) == 0 || len(sources) != len(downloads) {
+		return nil, false
+	}
+	left := slices.Clone(downloads)
+	links := make(map[int]magichour.Download, len(sources))
+	for _, s := range sources {
+		i := slices.IndexFunc(left, func(d magichour.Download) bool { return d.Path() == s.Path })
+		if i < 0 {
+			return nil, false
+		}
+		links[s.N] = left[i]
+		left = slices.Delete(left, i, i+1)
+	}
+	return links, true
+}
+
+var plainExtension = regexp.MustCompile(`^[A-Za-z0-9]{1,8}$`)
+
+// extension names the form of a file: as the URL's path says, else as the content type says.
+func extension(urlPath, contentType string) string {
+	if ext := strings.TrimPrefix(path.Ext(urlPath), "."); plainExtension.MatchString(ext) {
+		return ext
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return "bin"
+	}
+	if ext, known := extensions[media]; known {
+		return ext
+	}
+	return "bin"
+}
+
+// extensions of what the API makes. The table of the system differs from machine to machine,
+// and the key of an object must not.
+var extensions = map[string]string{
+	"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm",
+	"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "image/avif": "avif",
+	"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/mp4": "m4a", "audio/flac": "flac", "audio/ogg": "ogg", "audio/aac": "aac",
+}

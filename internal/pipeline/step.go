@@ -1,0 +1,161 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// An outcome is what is left to do once a decision is saved.
+type outcome struct {
+	in  time.Duration // delay of the next task
+	err error         // what the queue is told; nil acknowledges the task
+}
+
+// A decision is the pure half of a stage: it changes the record as it stands and says what is
+// left to do. It may be applied more than once, each time to a fresher record.
+type decision func(job *tasks.Job) outcome
+
+// nothing leaves the record as it is.
+func nothing(*tasks.Job) outcome { return outcome{} }
+
+// Handle takes one step: it is the handler of every task of every stage.
+func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
+	payload, err := tasks.Decode(task)
+	if err != nil {
+		p.log.ErrorContext(ctx, "task archived: it can't be read", "type", task.Type(), "reason", err)
+		return archived(err.Error())
+	}
+	r, err := p.find(ctx, payload)
+	if err != nil || r == nil {
+		return err
+	}
+	if payload.Head().Epoch != r.job.Epoch {
+		p.log.DebugContext(ctx, "task of another epoch", "job", r.job.ID, "task", tasks.TaskID(payload))
+		return nil
+	}
+	out, err := p.advance(ctx, r, payload)
+	if err != nil {
+		return err
+	}
+	if out.err != nil {
+		return out.err
+	}
+	if err := p.handOn(ctx, r.job, out.in); err != nil {
+		return err
+	}
+	report(task, r.job)
+	return nil
+}
+
+// advance runs the stage if it is the job's turn, and does nothing for a job that has moved on:
+// then all that is left is to make sure that its next task exists.
+func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload) (outcome, error) {
+	stage := payload.Stage()
+	if failed := r.job.Error; r.job.State == tasks.Failed && failed.Stage == string(stage) {
+		// The worker died after it had saved the failure: the task still is to be archived.
+		return outcome{err: archived(failed.Code + ": " + failed.Message)}, nil
+	}
+	poll, isPoll := payload.(*tasks.Poll)
+	if stageOf(r.job.State) != stage || isPoll && poll.N != r.job.Polls {
+		return outcome{in: p.plan(r.job)}, nil
+	}
+	decide, err := p.run(ctx, stage, r)
+	if err != nil {
+		retried, _ := asynq.GetRetryCount(ctx)
+		decide = p.within(r.job, p.onError(stage, err, retried))
+	}
+	return p.update(ctx, r, decide)
+}
+
+// run lets the stage do its one thing outside. The decisions of create know their own mark; those
+// of the others hold only at the place of the road that they were made for.
+func (p *Pipeline) run(ctx context.Context, stage tasks.Stage, r *record) (decision, error) {
+	if stage == tasks.StageCreate {
+		return p.create(ctx, r)
+	}
+	decide, err := p.paid(ctx, stage, r.job)
+	if err != nil {
+		return nil, err
+	}
+	return p.within(r.job, func(job *tasks.Job) outcome {
+		job.Hold = nil
+		return decide(job)
+	}), nil
+}
+
+// paid runs one of the stages after the purchase.
+func (p *Pipeline) paid(ctx context.Context, stage tasks.Stage, job *tasks.Job) (decision, error) {
+	switch stage {
+	case tasks.StagePoll:
+		return p.poll(ctx, job)
+	case tasks.StageDownload:
+		return p.download(ctx, job)
+	default:
+		return p.cleanup(ctx, job)
+	}
+}
+
+// within limits a decision to the place of the road it was made for. A record that somebody
+// else has moved on meanwhile stays as it is.
+func (p *Pipeline) within(seen *tasks.Job, decide decision) decision {
+	state, epoch, project, polls := seen.State, seen.Epoch, seen.ProjectID, seen.Polls
+	return func(job *tasks.Job) outcome {
+		if job.State != state || job.Epoch != epoch || job.ProjectID != project || job.Polls != polls {
+			return outcome{in: p.plan(job)}
+		}
+		return decide(job)
+	}
+}
+
+// handOn makes sure that the task exists which moves the job on. A conflict is fine: the id
+// says that it is the same step of the same job.
+func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration) error {
+	next := job.Next()
+	if next == nil {
+		return nil
+	}
+	task, err := tasks.NewTask(next)
+	if err != nil {
+		return err
+	}
+	options := []asynq.Option{asynq.ProcessIn(in)}
+	if next.Stage() != tasks.StagePoll {
+		// Polls are many, and the next one tells what the last one saw.
+		options = append(options, asynq.Retention(p.set.TaskRetention))
+	}
+	_, err = p.queue.EnqueueContext(ctx, task, options...)
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
+	}
+	return err
+}
+
+// report writes what became of the job as the task's result, for the eyes of whoever watches
+// the dashboard. It decides nothing, so a failure is not worth running the task again.
+func report(task *asynq.Task, job *tasks.Job) {
+	w := task.ResultWriter()
+	if w == nil || job.State == tasks.Rendering && job.Polls > 1 {
+		return
+	}
+	result := struct {
+		State     tasks.State `json:"state"`
+		ProjectID string      `json:"project_id,omitempty"`
+		Keys      []string    `json:"keys,omitempty"`
+		Error     string      `json:"error,omitempty"`
+	}{State: job.State, ProjectID: job.ProjectID}
+	for _, o := range job.Outputs {
+		result.Keys = append(result.Keys, o.Key)
+	}
+	if job.Error != nil {
+		result.Error = job.Error.Code + ": " + job.Error.Message
+	}
+	if text, err := json.Marshal(result); err == nil {
+		_, _ = w.Write(text)
+	}
+}

@@ -1,0 +1,144 @@
+package pipeline
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// TestSweeperFindsLostTasks deletes the task of a job in every state that has one.
+func TestSweeperFindsLostTasks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	w.submit(images())
+	if err := w.step(w.waiting()[0]); err != nil { // first sight: from here on there is a record
+		t.Fatal(err)
+	}
+	lost := 0
+	for range 50 {
+		infos := w.waiting()
+		if len(infos) == 0 {
+			break
+		}
+		if err := w.inspector.DeleteTask(infos[0].Queue, infos[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		lost++
+		if !w.sweep() {
+			t.Fatalf("%s was lost for ever", infos[0].ID)
+		}
+		if err := w.step(w.waiting()[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.checkDone("images")
+	if lost < 3 {
+		t.Errorf("only %d tasks were lost", lost)
+	}
+}
+
+// TestSweeperFindsJobsWithoutATask: Submit may die between the record and the task.
+func TestSweeperFindsJobsWithoutATask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	job, err := tasks.NewJob(images(), w.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.pipeline.save(t.Context(), &record{job: job}, job.Clone(), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	w.checkDone("images")
+}
+
+// TestSweeperOnTakenIDs: a finished task that holds the id a job needs is no task to wait for.
+func TestSweeperOnTakenIDs(t *testing.T) {
+	t.Parallel()
+	archive := func(w *world, info *asynq.TaskInfo) {
+		if err := w.inspector.ArchiveTask(info.Queue, info.ID); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	t.Run("archived while rendering", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{Render: slow})
+		w.submit(images())
+		for range 2 {
+			if err := w.step(w.waiting()[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		archive(w, w.waiting()[0])
+		w.sweep()
+		if job := w.checkLaws("images"); job.State != tasks.Failed || job.Error.Code != codeAttempts || job.Error.Stage != "poll" {
+			t.Errorf("got %s (%+v)", job.State, job.Error)
+		}
+	})
+	t.Run("archived with an open mark", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{})
+		w.submit(images())
+		w.on["http POST after"] = func() { panic(errKilled) }
+		info := w.waiting()[0]
+		if err := w.step(info); err == nil {
+			t.Fatal("not killed")
+		}
+		archive(w, info)
+		w.sweep()
+		if job := w.checkLaws("images"); job.State != tasks.Unknown || w.fake.Totals().Creates != 1 {
+			t.Errorf("got %s (%+v)", job.State, job.Error)
+		}
+	})
+	t.Run("archived while cleaning", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{})
+		w.submit(images())
+		archive(w, w.untilCleanup())
+		w.sweep()
+		if job := w.job("images"); job.State != tasks.Cleaning || job.Epoch != 2 {
+			t.Errorf("got %s in epoch %d, want cleaning in epoch 2", job.State, job.Epoch)
+		}
+		w.run()
+		w.checkDone("images")
+	})
+	t.Run("waiting tasks only get time", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{})
+		w.submit(images())
+		w.untilCleanup()
+		for range 3 {
+			w.sweep()
+		}
+		if job, infos := w.job("images"), w.waiting(); job.Epoch != 1 || len(infos) != 1 {
+			t.Errorf("got epoch %d and tasks %v", job.Epoch, infos)
+		}
+	})
+}
+
+// TestSweeperDropsStrays: entries without an active record go, but not while a Submit may still
+// be about to write it.
+func TestSweeperDropsStrays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	if err := w.pipeline.records.SetDeadline(t.Context(), "stray", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		forward time.Duration
+		left    int
+	}{{2 * time.Minute, 1}, {2 * time.Hour, 0}} {
+		w.forward(tt.forward)
+		if _, err := w.pipeline.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		late, err := w.pipeline.records.Overdue(t.Context(), 10)
+		if err != nil || len(late) != tt.left {
+			t.Errorf("%v later: got %v, %v; want %d left", tt.forward, late, err, tt.left)
+		}
+	}
+}
