@@ -58,6 +58,7 @@ type waited struct {
 
 // wait prints each job as it settles.
 func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, stdout, stderr io.Writer) error {
+	_, _ = fmt.Fprintf(stderr, "waiting for %s\n", jobs(len(ids)))
 	settled := make(chan waited)
 	for _, id := range ids {
 		go func() {
@@ -84,4 +85,11 @@ func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, 
 		return ctx.Err()
 	}
 	return errors.Join(errs...)
+}
+
+func jobs(n int) string {
+	if n == 1 {
+		return "1 job"
+	}
+	return fmt.Sprintf("%d jobs", n)
 }
