@@ -44,9 +44,15 @@ var (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	redis.SetLogger(silence{})
 	os.Exit(exitCode(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
+
+// silence is the log of the Redis client: what it has to say comes back as errors too.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // exitCode tells what went wrong, in words and as a number.
 func exitCode(err error, stderr io.Writer) int {
@@ -75,25 +81,18 @@ func exitCode(err error, stderr io.Writer) int {
 
 // run is the program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	usage := func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-		return settings.Usage("%w; see enqueue --help", err)
-	}
 	commands := []*cli.Command{submitCommand(stdin, stdout, stderr), statusCommand(stdout), waitCommand(stdout, stderr)}
 	for _, c := range commands {
-		c.OnUsageError = usage
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job"})
 	}
 	root := &cli.Command{
-		Name:           "enqueue",
-		Usage:          "hand jobs to Hourglass and see what became of them",
-		Description:    exitCodes,
-		HideVersion:    true,
-		Writer:         stdout,
-		ErrWriter:      stderr,
-		Flags:          []cli.Flag{settings.RedisURL()},
-		Commands:       commands,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		OnUsageError:   usage,
+		Name:        "enqueue",
+		Usage:       "hand jobs to Hourglass and see what became of them",
+		Description: exitCodes,
+		Writer:      stdout,
+		ErrWriter:   stderr,
+		Flags:       []cli.Flag{settings.RedisURL()},
+		Commands:    commands,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("no command is called %q; see enqueue --help", c.Args().First())
@@ -101,7 +100,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
-	return root.Run(ctx, args)
+	return settings.Run(ctx, root, args)
 }
 
 // unreachable tells an error of the network to Redis from what Redis or the job said.

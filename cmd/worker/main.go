@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
 
 	"github.com/seed-290c2414/hourglass/internal/settings"
@@ -20,8 +21,15 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
+	redis.SetLogger(silence{})
 	os.Exit(exitCode(run(ctx, os.Args, os.Stdout, os.Stderr), os.Stderr))
 }
+
+// silence is the log of the Redis client: what it has to say comes back as errors too, and those
+// go through the log of the worker.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // exitCode is 0, 1 for a failure, or 2 for wrong or missing settings.
 func exitCode(err error, stderr io.Writer) int {
@@ -38,17 +46,12 @@ func exitCode(err error, stderr io.Writer) int {
 // run is the program: it serves until ctx ends, and then drains.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	command := &cli.Command{
-		Name:           "worker",
-		Usage:          "move jobs along their road: create, poll, download, cleanup",
-		Description:    description,
-		HideVersion:    true,
-		Writer:         stdout,
-		ErrWriter:      stderr,
-		Flags:          flags(),
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			return settings.Usage("%w; see worker --help", err)
-		},
+		Name:        "worker",
+		Usage:       "move jobs along their road: create, poll, download, cleanup",
+		Description: description,
+		Writer:      stdout,
+		ErrWriter:   stderr,
+		Flags:       flags(),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			config, err := read(c)
 			if err != nil {
@@ -57,5 +60,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return serve(ctx, config, logger(config, stderr))
 		},
 	}
-	return command.Run(ctx, args)
+	return settings.Run(ctx, command, args)
 }

@@ -329,7 +329,7 @@ func (g httpGate) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 		}
 	}
 	err = g.w.through("http "+r.Method, func() error {
-		resp, err = g.next.RoundTrip(r)
+		resp, err = g.next.RoundTrip(r) //nolint:bodyclose // it goes on to the caller
 		return err
 	})
 	if err != nil && resp != nil {

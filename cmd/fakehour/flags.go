@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+)
+
+// settings are what the command line and the environment have chosen.
+type settings struct {
+	fake  magichourtest.Options
+	level slog.Level
+}
+
+// parse reads flags and variables. It returns nil when help was asked for and printed.
+func parse(ctx context.Context, args []string, stdout, stderr io.Writer) (*settings, error) {
+	var chosen *settings
+	cmd := &cli.Command{
+		Name:        "fakehour",
+		Usage:       "a fake of the Magic Hour API",
+		Description: description,
+		Flags:       flags(),
+		HideVersion: true, HideHelpCommand: true,
+		Writer: stdout, ErrWriter: stderr,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main does it
+		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err },
+		Action: func(_ context.Context, c *cli.Command) (err error) {
+			chosen, err = settingsOf(c)
+			return err
+		},
+	}
+	err := cmd.Run(ctx, args)
+	return chosen, err
+}
+
+const description = `Serves the API and a media host until it gets SIGINT or SIGTERM, and forgets everything.
+When it listens, it prints one line to stdout: {"api":"http://...","media":"http://..."}
+
+A directive in a project's name says how the project goes:
+   "name": "clip 7 [fake error=no_source_face]"
+   canceled, status=draft status_for=10s, render=3s, queued=2s, missing_gets=3, empty_gets=2,
+   late_gets=2, change_after=1, outputs=4, output_size=1000000, body=truncated|cut|chunked|short|slow|stalled,
+   body_times=1, rate=1000, deleted_as=disabled, delete_status=422
+
+Steer it from outside at /_fake/: GET ledger, totals, projects; POST faults
+({"call":"create","status":502,"shape":"html","times":2}); PUT key, credits; and more.`
+
+func flags() []cli.Flag {
+	return []cli.Flag{
+		text("addr", "127.0.0.1:8421", "where the API listens; port 0 takes a free one"),
+		text("media-addr", "127.0.0.1:8422", "where the media host listens; port 0 takes a free one"),
+		text("media-url", "", "public base of media URLs (default: http:// and the address it listens on)"),
+		text("base-path", "", "put before every path of the API"),
+		text("key", "", "the accepted API key (default: any)"),
+		number("credits", 1_000_000, "balance at the start"),
+		factor("time-scale", 1, "multiplies the published render times; 0.01 is a hundred times faster"),
+		factor("spread", 0, "how far render times scatter: standard deviation of their logarithm"),
+		span("render", 0, "time of every render, in place of the published ones"),
+		number("seed", 0, "seed of ids and media; 0 takes another one each time"),
+		number("output-size", 0, "bytes of every output; 0 makes small media that play"),
+		span("url-ttl", 24*time.Hour, "how long signed URLs live"),
+		text("deleted-as", string(magichourtest.Gone), "answer for deleted projects: 404 or disabled"),
+		text("webhook-url", "", "where events are sent (default: nowhere)"),
+		text("webhook-secret", "whsec_fake", "signs the events"),
+		text("log-level", "info", "debug, with a line for every request, info, warn or error"),
+	}
+}
+
+func variable(name string) cli.ValueSourceChain {
+	return cli.EnvVars("FAKEHOUR_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+}
+
+func text(name, value, usage string) cli.Flag {
+	return &cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}
+}
+
+func number(name string, value int64, usage string) cli.Flag {
+	return &cli.Int64Flag{Name: name, Value: value, Usage: usage, Sources: variable(name)}
+}
+
+func factor(name string, value float64, usage string) cli.Flag {
+	return &cli.FloatFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}
+}
+
+func span(name string, value time.Duration, usage string) cli.Flag {
+	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}
+}
+
+func settingsOf(c *cli.Command) (*settings, error) {
+	if c.Args().Present() {
+		return nil, fmt.Errorf("unexpected argument %q", c.Args().First())
+	}
+	var chosen settings
+	if err := chosen.level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	chosen.fake = magichourtest.Options{
+		Addr: c.String("addr"), MediaAddr: c.String("media-addr"), MediaURL: c.String("media-url"),
+		BasePath: c.String("base-path"), Key: c.String("key"), Credits: int(c.Int64("credits")),
+		TimeScale: c.Float("time-scale"), Spread: c.Float("spread"), Seed: uint64(c.Int64("seed")), //nolint:gosec // any bits will do
+		OutputSize: c.Int64("output-size"), URLTTL: c.Duration("url-ttl"),
+		DeletedAs: magichourtest.DeletedAs(c.String("deleted-as")),
+		Webhooks:  magichourtest.Webhooks{URL: c.String("webhook-url"), Secret: c.String("webhook-secret")},
+	}
+	if c.IsSet("render") {
+		chosen.fake.Render = map[string]time.Duration{"": c.Duration("render")}
+	}
+	if chosen.fake.Seed == 0 {
+		// A fake that is started again must not hand out the ids of projects that others
+		// remember from before.
+		chosen.fake.Seed = rand.Uint64() //nolint:gosec // it protects nothing
+	}
+	if chosen.fake.Credits == 0 {
+		chosen.fake.Credits = -1 // 0 credits, and not the default
+	}
+	return &chosen, check(chosen.fake)
+}
+
+func check(o magichourtest.Options) error {
+	switch {
+	case o.TimeScale <= 0:
+		return fmt.Errorf("--time-scale %v: want more than 0", o.TimeScale)
+	case o.Spread < 0:
+		return fmt.Errorf("--spread %v: want 0 or more", o.Spread)
+	case o.OutputSize < 0:
+		return fmt.Errorf("--output-size %d: want 0 or more bytes", o.OutputSize)
+	case o.URLTTL <= 0:
+		return fmt.Errorf("--url-ttl %v: want more than 0", o.URLTTL)
+	case o.DeletedAs != magichourtest.Gone && o.DeletedAs != magichourtest.Disabled:
+		return fmt.Errorf("--deleted-as %q: want %s or %s", o.DeletedAs, magichourtest.Gone, magichourtest.Disabled)
+	case o.BasePath != "" && !strings.HasPrefix(o.BasePath, "/"):
+		return fmt.Errorf("--base-path %q: want it to begin with a slash", o.BasePath)
+	}
+	return nil
+}

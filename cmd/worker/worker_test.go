@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/testservers"
+)
+
+var update = flag.Bool("update", false, "write the golden file of --help")
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{})
+	os.Exit(m.Run())
+}
+
+// clean gives a test an environment without settings of its own.
+func clean(t *testing.T) {
+	t.Helper()
+	for _, e := range os.Environ() {
+		name, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, "HOURGLASS_") || strings.HasPrefix(name, "MAGIC_HOUR_") || strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "REDIS_URL") || name == "STORAGE_URL" {
+			t.Setenv(name, "")
+			_ = os.Unsetenv(name) // Setenv restores it
+		}
+	}
+	t.Setenv("MAGIC_HOUR_API_KEY", "mhk_test")
+	t.Setenv("STORAGE_URL", "file://"+t.TempDir())
+	t.Setenv("HOURGLASS_HTTP_ADDR", "127.0.0.1:0")
+}
+
+func TestHelpIsGolden(t *testing.T) { //nolint:paralleltest // it changes the environment
+	clean(t)
+	_ = os.Unsetenv("STORAGE_URL")
+	_ = os.Unsetenv("HOURGLASS_HTTP_ADDR")
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"worker", "--help"}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/help.txt"
+	if *update {
+		if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("--help (-want +got):\n%s", diff)
+	}
+}
+
+// TestREADMENamesEverySetting: the table in the README is written by hand, but it can't forget.
+func TestREADMENamesEverySetting(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range flags() {
+		variable := f.(interface{ GetEnvVars() []string }).GetEnvVars()[0]
+		if !strings.Contains(string(readme), "`"+variable+"`") {
+			t.Errorf("the README does not name %s", variable)
+		}
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	tests := []struct {
+		name     string
+		variable string
+		value    string
+		args     []string
+	}{
+		{"no key", "MAGIC_HOUR_API_KEY", "", nil},
+		{"unknown stage", "HOURGLASS_STAGES", "create,render", nil},
+		{"no handlers", "HOURGLASS_POLL_CONCURRENCY", "0", nil},
+		{"handlers that are no number", "HOURGLASS_CREATE_CONCURRENCY", "many", nil},
+		{"no duration", "HOURGLASS_DRAIN", "soon", nil},
+		{"negative duration", "HOURGLASS_POLL_INTERVAL", "-1s", nil},
+		{"records that nobody can read", "HOURGLASS_RECORD_TTL", "0s", nil},
+		{"log format", "HOURGLASS_LOG_FORMAT", "xml", nil},
+		{"log level", "HOURGLASS_LOG_LEVEL", "loud", nil},
+		{"Redis", "REDIS_URL", "http://:canary@host", nil},
+		{"API", "MAGIC_HOUR_BASE_URL", "ftp://host", nil},
+		{"store", "STORAGE_URL", "gs://bucket", nil},
+		{"a flag wins over its variable", "HOURGLASS_STAGES", "create", []string{"--stages", "render"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			clean(t)
+			t.Setenv(tt.variable, tt.value)
+			err := run(t.Context(), append([]string{"worker"}, tt.args...), io.Discard, io.Discard)
+			if code := exitCode(err, io.Discard); code != 2 || !strings.Contains(err.Error(), tt.variable) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("exit %d: %v; want 2, naming %s", code, err, tt.variable)
+			}
+		})
+	}
+	for _, args := range [][]string{{"worker", "now"}, {"worker", "--nonsense"}, {"worker", "--drain"}} {
+		clean(t)
+		if err := run(t.Context(), args, io.Discard, io.Discard); exitCode(err, io.Discard) != 2 {
+			t.Errorf("%q: got %v, want exit 2", args, err)
+		}
+	}
+}
+
+func TestKeyFromAFile(t *testing.T) {
+	clean(t)
+	t.Setenv("MAGIC_HOUR_API_KEY", "")
+	path := filepath.Join(t.TempDir(), "key")
+	t.Setenv("MAGIC_HOUR_API_KEY_FILE", path)
+	if err := run(t.Context(), []string{"worker"}, io.Discard, io.Discard); exitCode(err, io.Discard) != 2 || !strings.Contains(err.Error(), path) {
+		t.Errorf("file that is not there: got %v", err)
+	}
+	if err := os.WriteFile(path, []byte("mhk_test\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx, []string{"worker"}, io.Discard, io.Discard); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+// lines is a log that can be waited for.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
+func (l lines) find(t *testing.T, text string) string {
+	t.Helper()
+	for {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("no line with %q", text)
+		}
+	}
+}
+
+// TestWorkerBeforeRedis: a worker whose Redis is not there yet stays up and says so.
+func TestWorkerBeforeRedis(t *testing.T) {
+	clean(t)
+	t.Setenv("HOURGLASS_LOG_FORMAT", "json")
+	t.Setenv("HOURGLASS_DRAIN", "1s")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	t.Setenv("REDIS_URL", "redis://"+l.Addr().String())
+	if status, said := worker(t); status != http.StatusServiceUnavailable || said["redis"] == "ok" || said["store"] != "ok" {
+		t.Errorf("/readyz without Redis: %d %v", status, said)
+	}
+	t.Setenv("REDIS_URL", "redis://"+testservers.Redis(t))
+	if status, said := worker(t); status != http.StatusOK || said["redis"] != "ok" {
+		t.Errorf("/readyz with Redis: %d %v", status, said)
+	}
+}
+
+// worker runs one, asks for its health, and lets it drain.
+func worker(t *testing.T) (int, map[string]string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	log, ended := make(lines, 1000), make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"worker"}, io.Discard, log) }()
+	var started struct{ Addr string }
+	if err := json.Unmarshal([]byte(log.find(t, "worker started")), &started); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(ctx, []string{"worker", "--http-addr", started.Addr}, io.Discard, io.Discard); exitCode(err, io.Discard) != 1 || !strings.Contains(err.Error(), "HOURGLASS_HTTP_ADDR") {
+		t.Errorf("an address that is taken: got %v", err)
+	}
+	if status, said := ask(t, "http://"+started.Addr+"/livez"); status != http.StatusOK || said["status"] != "ok" {
+		t.Errorf("/livez: %d %v", status, said)
+	}
+	status, said := ask(t, "http://"+started.Addr+"/readyz")
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("the worker ended with %v", err)
+	}
+	return status, said
+}
+
+func ask(t *testing.T, url string) (int, map[string]string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var said map[string]string
+	if err := json.NewDecoder(resp.Body).Decode(&said); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, said
+}
