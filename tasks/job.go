@@ -132,6 +132,10 @@ type Source struct {
 	N        int    `json:"n"`
 	Path     string `json:"path"`               // without query: that is where the signature is
 	Checksum string `json:"checksum,omitempty"` // of the last proved copy
+
+	// OpenEnded: the media host did not say where the file ends, so whether the copy is whole
+	// can't be proved, and the original is kept.
+	OpenEnded bool `json:"open_ended,omitempty"`
 }
 
 // Mark returns the attempt whose outcome is not known, or nil.

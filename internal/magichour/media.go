@@ -19,6 +19,7 @@ var ErrStalled = errors.New("the media host has sent nothing for a minute")
 type Media struct {
 	Body        io.ReadCloser // ends in io.ErrUnexpectedEOF if it is cut short
 	Size        int64         // bytes; -1 if the host did not say
+	OpenEnded   bool          // the host marks the end in no way: a body that was cut looks whole
 	ContentType string
 }
 
@@ -49,7 +50,10 @@ func (c *Client) open(ctx context.Context, d Download) (*Media, error) {
 		_ = resp.Body.Close()
 		return nil, &Error{Method: http.MethodGet, Path: d.Path(), Status: resp.StatusCode, Message: http.StatusText(resp.StatusCode), RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	}
-	return &Media{Body: resp.Body, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type")}, nil
+	return &Media{
+		Body: resp.Body, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
+		OpenEnded: resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor < 2,
+	}, nil
 }
 
 // idleReader gives up on a body that stands still, however long the whole may take.

@@ -36,6 +36,11 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(job.Sources, func(s tasks.Source) bool { return s.OpenEnded }) {
+		return func(job *tasks.Job) outcome {
+			return finish(job, tasks.RemoteKept, "the media host did not say how long a file is: its copy can't be proved to be whole")
+		}, nil
+	}
 	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
 }
 

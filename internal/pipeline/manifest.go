@@ -11,6 +11,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -29,22 +30,19 @@ type manifest struct {
 
 type manifestFile struct {
 	tasks.Output
-	Source string `json:"source"` // path of its URL at Magic Hour, without query
+	Source    string `json:"source"`               // path of its URL at Magic Hour, without query
+	OpenEnded bool   `json:"open_ended,omitempty"` // nothing said where the source ends: see tasks.Source
 }
 
 const longestManifest = 1 << 20 // bytes
 
 func manifestKey(job *tasks.Job) string { return job.ID + "/manifest.json" }
 
-func newManifest(job *tasks.Job, credits int, sources []tasks.Source, outputs []tasks.Output) manifest {
-	m := manifest{
+func newManifest(job *tasks.Job, credits int, files []manifestFile) manifest {
+	return manifest{
 		V: tasks.Version, JobID: job.ID, Operation: job.Operation, Kind: job.Kind,
-		ProjectID: job.ProjectID, CreditsCharged: credits, CreatedAt: job.CreatedAt,
+		ProjectID: job.ProjectID, CreditsCharged: credits, CreatedAt: job.CreatedAt, Outputs: files,
 	}
-	for i, o := range outputs {
-		m.Outputs = append(m.Outputs, manifestFile{Output: o, Source: sources[i].Path})
-	}
-	return m
 }
 
 func (m manifest) outputs() []tasks.Output {
@@ -59,7 +57,7 @@ func (m manifest) outputs() []tasks.Output {
 func (m manifest) sources() []tasks.Source {
 	sources := make([]tasks.Source, 0, len(m.Outputs))
 	for _, f := range m.Outputs {
-		sources = append(sources, tasks.Source{N: f.N, Path: f.Source, Checksum: f.Checksum})
+		sources = append(sources, tasks.Source{N: f.N, Path: f.Source, Checksum: f.Checksum, OpenEnded: f.OpenEnded})
 	}
 	return sources
 }
@@ -74,7 +72,7 @@ func (p *Pipeline) putManifest(ctx context.Context, job *tasks.Job, m manifest) 
 		return err
 	}
 	_, err = p.store.Put(ctx, manifestKey(job), bytes.NewReader(text), storage.PutOptions{
-		Size: int64(len(text)), ContentType: "application/json", Metadata: metadata(job, "", -1), Replace: replace,
+		Size: int64(len(text)), ContentType: "application/json", Metadata: metadata(job, "", &magichour.Media{Size: int64(len(text))}), Replace: replace,
 	})
 	if err != nil {
 		return fmt.Errorf("write the manifest: %w", err)

@@ -437,6 +437,7 @@ func TestEndsBadly(t *testing.T) {
 		{"the render fails", magichourtest.Behavior{Error: "no_source_face"}, tasks.Failed, "no_source_face", "", 0},
 		{"somebody cancels it", magichourtest.Behavior{Canceled: true}, tasks.Canceled, "", "", 0},
 		{"templates can't be deleted", magichourtest.Behavior{DeleteStatus: 422}, tasks.Done, "", tasks.RemoteKept, 20},
+		{"a file whose end nobody announces", magichourtest.Behavior{Body: magichourtest.Short}, tasks.Done, "", tasks.RemoteKept, 20},
 		{"the key may not delete", magichourtest.Behavior{DeleteStatus: 403}, tasks.Done, "", tasks.RemoteKept, 20},
 	}
 	for _, tt := range tests {

@@ -42,6 +42,8 @@ func match(sources []tasks.Source, downloads []magichour.Download) (map[int]magi
 	return links, true
 }
 
+const unknownExtension = "bin"
+
 var plainExtension = regexp.MustCompile(`^[A-Za-z0-9]{1,8}$`)
 
 // extension names the form of a file: as the URL's path says, else as the content type says.
@@ -51,12 +53,12 @@ func extension(urlPath, contentType string) string {
 	}
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return "bin"
+		return unknownExtension
 	}
 	if ext, known := extensions[media]; known {
 		return ext
 	}
-	return "bin"
+	return unknownExtension
 }
 
 // extensions of what the API makes. The table of the system differs from machine to machine,

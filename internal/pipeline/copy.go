@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// copy brings one output into the store and returns it as the store confirmed it.
+func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d magichour.Download) (manifestFile, error) {
+	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, d) }}
+	defer media.close()
+	ext := extension(s.Path, "")
+	if ext == unknownExtension {
+		m, err := media.get()
+		if err != nil {
+			return manifestFile{}, err
+		}
+		ext = extension(s.Path, m.ContentType)
+	}
+	key := job.ID + "/" + strconv.Itoa(s.N) + "." + ext
+	standing, replace, err := p.standing(ctx, job, key)
+	if err != nil {
+		return manifestFile{}, err
+	}
+	if standing != nil && isCopyOf(*standing, job, s) {
+		return file(s, *standing), nil
+	}
+	m, err := media.get()
+	if err != nil {
+		return manifestFile{}, err
+	}
+	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
+		Size: m.Size, ContentType: m.ContentType, Metadata: metadata(job, s.Path, m), Replace: replace,
+	})
+	if err != nil {
+		return manifestFile{}, err
+	}
+	return file(s, object), nil
+}
+
+// lazyMedia opens a download when it is needed, and once: a file that is there already is not
+// asked for.
+type lazyMedia struct {
+	open  func() (*magichour.Media, error)
+	media *magichour.Media
+}
+
+func (l *lazyMedia) get() (media *magichour.Media, err error) {
+	if l.media == nil {
+		l.media, err = l.open()
+	}
+	return l.media, err
+}
+
+func (l *lazyMedia) close() {
+	if l.media != nil {
+		_ = l.media.Body.Close()
+	}
+}
+
+func (p *Pipeline) open(ctx context.Context, d magichour.Download) (*magichour.Media, error) {
+	media, err := p.api.Open(ctx, d)
+	var answer *magichour.Error
+	if errors.As(err, &answer) && slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone}, answer.Status) {
+		return nil, fmt.Errorf("%w: %s", errExpired, answer.Error())
+	}
+	return media, err
+}
+
+// standing looks at what stands where a file belongs, and whether it may be replaced: what this
+// job has written itself may, and everything if the caller said so.
+func (p *Pipeline) standing(ctx context.Context, job *tasks.Job, key string) (object *storage.Object, replace bool, err error) {
+	o, err := p.store.Head(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return &o, job.Options.Overwrite || o.Metadata[metaJob] == job.ID && o.Metadata[metaProject] == job.ProjectID, nil
+}
+
+// Names in the metadata of objects, which says on the object itself whose copy it is.
+const (
+	metaJob       = "job"
+	metaOperation = "operation"
+	metaProject   = "project"
+	metaSource    = "source"      // path of the URL at Magic Hour
+	metaSize      = "source-size" // bytes that the media host announced
+	metaOpenEnded = "open-ended"  // it announced nothing
+)
+
+func metadata(job *tasks.Job, sourcePath string, m *magichour.Media) map[string]string {
+	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourcePath}
+	if m.Size >= 0 {
+		meta[metaSize] = strconv.FormatInt(m.Size, 10)
+	}
+	if m.OpenEnded {
+		meta[metaOpenEnded] = "true"
+	}
+	return meta
+}
+
+// isCopyOf reports whether an object is a proved copy of this source: written for this project
+// and this path, as long as the source said it is, and, if it was proved before, still the same.
+func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
+	if o.Metadata[metaProject] != job.ProjectID || o.Metadata[metaSource] != s.Path || o.Checksum == "" {
+		return false
+	}
+	if size, known := o.Metadata[metaSize]; known && size != strconv.FormatInt(o.Size, 10) {
+		return false
+	}
+	return s.Checksum == "" || s.Checksum == o.Checksum
+}
+
+func file(s tasks.Source, o storage.Object) manifestFile {
+	return manifestFile{
+		Output:    tasks.Output{N: s.N, Key: o.Key, URL: o.URL, Size: o.Size, Checksum: o.Checksum, ContentType: o.ContentType},
+		Source:    s.Path,
+		OpenEnded: o.Metadata[metaOpenEnded] != "",
+	}
+}
