@@ -219,15 +219,3 @@ func (c *Client) save(ctx context.Context, job *Job, rev string) (string, error)
 	}
 	return c.records.Save(ctx, job.ID, data, rev, 0)
 }
-
-// DecodeJob reads a record. Unknown fields are tolerated.
-func DecodeJob(data []byte) (*Job, error) {
-	var job Job
-	if err := json.Unmarshal(data, &job); err != nil {
-		return nil, fmt.Errorf("record of a job: %w", err)
-	}
-	return &job, nil
-}
-
-// Encode writes the record as compact JSON.
-func (j *Job) Encode() ([]byte, error) { return encode(j) }

@@ -2,6 +2,8 @@ package tasks
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -116,9 +118,23 @@ func TestDecodeToleratesWhatItDoesNotKnow(t *testing.T) {
 	if got := p.(*Poll).N; got != 2 {
 		t.Errorf("poll number: got %d, want 2", got)
 	}
-	job, err := DecodeJob([]byte(`{"v":1,"id":"j1","state":"rendering","later":true}`))
+	job, err := DecodeJob([]byte(`{"v":1,"id":"j1","state":"rendering","later":{"x":[1]},"sooner":"<&>"}`))
 	if err != nil || job.State != Rendering {
-		t.Errorf("record with an unknown field: got %+v, %v", job, err)
+		t.Fatalf("record with unknown fields: got %+v, %v", job, err)
+	}
+	text, err := job.Clone().Encode()
+	if err != nil || !json.Valid(text) || !bytes.HasSuffix(text, []byte(`,"later":{"x":[1]},"sooner":"<&>"}`)) {
+		t.Errorf("the unknown fields are not kept: %s, %v", text, err)
+	}
+}
+
+func TestLaterVersionsAreNotBroken(t *testing.T) {
+	t.Parallel()
+	if _, err := Decode(asynq.NewTask("hourglass:poll", []byte(`{"v":2,"job_id":"j1","epoch":1,"poll":2}`))); !errors.Is(err, ErrVersion) {
+		t.Errorf("payload: got %v, want ErrVersion", err)
+	}
+	if _, err := DecodeJob([]byte(`{"v":2,"id":"j1"}`)); !errors.Is(err, ErrVersion) {
+		t.Errorf("record: got %v, want ErrVersion", err)
 	}
 }
 

@@ -106,8 +106,13 @@ type Job struct {
 
 	RemoteStatus string     `json:"remote_status,omitempty"` // what the last poll saw
 	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
+	MissingSince *time.Time `json:"missing_since,omitempty"` // since when the API does not find the project
 	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
 	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
+
+	// Later holds the fields that a later version has written and this one does not know. They
+	// are kept when the record is saved.
+	Later map[string]json.RawMessage `json:"-"`
 }
 
 // An Attempt is one try to buy the project of a job.
@@ -163,7 +168,8 @@ func (j *Job) Next() Payload {
 	return nil
 }
 
-// Clone returns a copy that shares nothing with j.
+// Clone returns a copy that can be changed without changing j. What its pointers point to is
+// shared: it is replaced, and never changed in place.
 func (j *Job) Clone() *Job {
 	c := *j
 	c.Outputs = slices.Clone(j.Outputs)

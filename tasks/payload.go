@@ -181,13 +181,16 @@ func Decode(task *asynq.Task) (Payload, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(task.Payload(), p); err != nil {
-		return nil, fmt.Errorf("payload of %s: %w", task.Type(), err)
+		return nil, fmt.Errorf("%w of %s: %w", ErrPayload, task.Type(), err)
 	}
 	if err := p.Head().check(); err != nil {
-		return nil, fmt.Errorf("payload of %s: %w", task.Type(), err)
+		return nil, fmt.Errorf("%w of %s: %w", ErrPayload, task.Type(), err)
 	}
 	return p, nil
 }
+
+// ErrPayload says that a task is not one of ours, or is broken.
+var ErrPayload = errors.New("payload")
 
 func blank(taskType string) (Payload, error) {
 	for _, p := range []Payload{&Create{}, &Poll{}, &Download{}, &Cleanup{}} {
@@ -195,13 +198,19 @@ func blank(taskType string) (Payload, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("no stage handles tasks of type %q", taskType)
+	return nil, fmt.Errorf("%w: no stage handles tasks of type %q", ErrPayload, taskType)
 }
+
+// ErrVersion says that a payload or a record was written by a later version of Hourglass. It is
+// not broken: a newer worker can read it.
+var ErrVersion = errors.New("written by a later version of Hourglass: upgrade this one")
 
 func (h Header) check() error {
 	switch {
-	case h.V != Version:
-		return fmt.Errorf("version %d: this program knows version %d only", h.V, Version)
+	case h.V > Version:
+		return fmt.Errorf("version %d: %w", h.V, ErrVersion)
+	case h.V < 1:
+		return fmt.Errorf("v: want %d", Version)
 	case h.Epoch < 1:
 		return errors.New("epoch: must be at least 1")
 	}

@@ -4,41 +4,50 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/operations"
 )
 
-// Project is the state of a project at Magic Hour, of whichever kind.
+// Project is the state of a project at Magic Hour, of whichever kind. It has the fields that
+// Hourglass needs and no others, so that an odd value in one of those can't hide a project.
 type Project struct {
 	ID             string        `json:"id"`
-	Name           string        `json:"name"` // empty where the API sends null
 	Status         string        `json:"status"`
-	CreatedAt      time.Time     `json:"created_at"`
 	Enabled        *bool         `json:"enabled"` // false: deleted
-	CreditsCharged int           `json:"credits_charged"`
+	CreditsCharged Credits       `json:"credits_charged"`
 	Downloads      []Download    `json:"downloads"` // in no order
 	Error          *ProjectError `json:"error"`
 }
 
-// The statuses of a project. Others may appear and mean: not finished yet.
+// The final statuses of a project. Every other one means: not finished yet.
 const (
-	StatusQueued    = "queued"
-	StatusRendering = "rendering"
-	StatusComplete  = "complete"
-	StatusError     = "error"
-	StatusCanceled  = "canceled"
+	StatusComplete = "complete"
+	StatusError    = "error"
+	StatusCanceled = "canceled"
 )
+
+// Credits is a number of credits. One that can't be read counts as 0: a purchase whose id is
+// known must not become unknown because of its price.
+type Credits int
+
+// UnmarshalJSON never fails.
+func (c *Credits) UnmarshalJSON(text []byte) error {
+	var f float64
+	if json.Unmarshal(text, &f) == nil {
+		*c = Credits(math.Round(f))
+	}
+	return nil
+}
 
 // Deleted reports whether the project is a tombstone: readable, but gone.
 func (p Project) Deleted() bool { return p.Enabled != nil && !*p.Enabled }
 
 // Download is one output of a project. Its URL is signed: it is a secret.
 type Download struct {
-	URL       string    `json:"url"`
-	ExpiresAt time.Time `json:"expires_at"`
+	URL string `json:"url"`
 }
 
 // Path returns the path of the URL, which names the output from one answer to the next; the
@@ -71,7 +80,7 @@ func (c *Client) Project(ctx context.Context, kind operations.Kind, id string) (
 		err = &TransportError{Method: http.MethodGet, Path: projectPath(kind, id), Written: true, Err: errors.New("the answer is about another project")}
 	}
 	if p.Error != nil {
-		p.Error.Message = Redact(clip(p.Error.Message))
+		p.Error.Message = clip(Redact(p.Error.Message))
 	}
 	return p, err
 }
@@ -92,9 +101,9 @@ func projectPath(kind operations.Kind, id string) string {
 
 // Account is who pays.
 type Account struct {
-	ID      string `json:"id"`
-	Tier    string `json:"tier"`
-	Credits int    `json:"credits"`
+	ID      string  `json:"id"`
+	Tier    string  `json:"tier"`
+	Credits Credits `json:"credits"`
 }
 
 // Account returns the account of the key. It is free: a check of key and credits. Safe to repeat.
@@ -108,8 +117,8 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 
 // Created is the answer to a create.
 type Created struct {
-	ID             string `json:"id"`
-	CreditsCharged int    `json:"credits_charged"` // an estimate until a video is complete
+	ID             string  `json:"id"`
+	CreditsCharged Credits `json:"credits_charged"` // an estimate until a video is complete
 }
 
 // Create buys a project. NOT safe to repeat: the API has no idempotency key, and every create

@@ -102,7 +102,7 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 func (c *Client) do(ctx context.Context, via *http.Client, method, path string, body []byte, out any) error {
 	key, err := c.key()
 	if err != nil {
-		return &TransportError{Method: method, Path: path, Err: err}
+		return &TransportError{Method: method, Path: path, Err: fmt.Errorf("%w: %w", ErrNoKey, err)}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, bytes.NewReader(body))
 	if err != nil {

@@ -77,6 +77,9 @@ func TestErrors(t *testing.T) {
 		{"seconds to wait", answers(429, "Retry-After: 7", `{}`), Error{Status: 429, Message: "Too Many Requests", RetryAfter: 7 * time.Second}},
 		{"a redirect is not followed", answers(302, "Location: http://elsewhere.invalid/", ``), Error{Status: 302, Message: "Found"}},
 		{"the key comes back", answers(400, "", `{"message":"bad header Bearer `+secretKey+`"}`), Error{Status: 400, Message: "bad header Bearer [redacted]"}},
+		{"a password comes back", answers(422, "", `{"message":"can't fetch http://user:canary@host/x.mp4 or https:\\/\\/h\\/y.mp4?sig=canary"}`), Error{Status: 422, Message: "can't fetch http://host/x.mp4 or https:\\/\\/h\\/y.mp4?[redacted]"}},
+		{"more seconds than anybody waits", answers(429, "Retry-After: 99999999999", `{}`), Error{Status: 429, Message: "Too Many Requests", RetryAfter: 15 * time.Minute}},
+		{"a key at the end of a long text", answers(400, "", `{"message":"`+strings.Repeat("x", longestMessage-8)+secretKey+`"}`), Error{Status: 400, Message: strings.Repeat("x", longestMessage-8) + "[redacte…"}},
 		{"a signed URL comes back", answers(422, "", `{"message":"can't fetch https://b.s3/x.mp4?X-Sig=canary now"}`), Error{Status: 422, Message: "can't fetch https://b.s3/x.mp4?[redacted] now"}},
 	}
 	for _, tt := range tests {
@@ -234,7 +237,12 @@ func TestOpen(t *testing.T) {
 		switch r.URL.Query().Get("sig") {
 		case "expired":
 			w.WriteHeader(http.StatusForbidden)
+		case "page":
+			_, _ = io.WriteString(w, "<html>we are back soon")
+		case "empty":
+			w.Header().Set("Content-Type", "video/mp4")
 		case "cut":
+			w.Header().Set("Content-Type", "video/mp4")
 			w.Header().Set("Content-Length", "10")
 			_, _ = io.WriteString(w, "bytes")
 		default:
@@ -259,6 +267,11 @@ func TestOpen(t *testing.T) {
 	var answer *Error
 	if _, err := open("expired"); !errors.As(err, &answer) || answer.Status != 403 || strings.Contains(err.Error(), "sig") {
 		t.Errorf("expired URL: got %v, want an *Error with 403 that does not show the signature", err)
+	}
+	for _, no := range []string{"page", "empty"} {
+		if media, err := open(no); err == nil {
+			t.Errorf("%s: got %+v, want it refused", no, media)
+		}
 	}
 	media, err = open("cut")
 	if err != nil {

@@ -31,6 +31,9 @@ func (e *Error) Error() string {
 	return text + ": " + e.Message
 }
 
+// ErrNoKey says that there is no key to call the API with: its file is missing or empty.
+var ErrNoKey = errors.New("no API key")
+
 // TransportError is a call that brought no readable answer.
 type TransportError struct {
 	Method, Path string
@@ -54,8 +57,8 @@ func answerError(method, path, key string, resp *http.Response, data []byte) *Er
 	e := &Error{Method: method, Path: path, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	var body struct{ Code, Message string }
 	if json.Unmarshal(data, &body) == nil {
-		e.Code = Redact(clip(body.Code), key)
-		e.Message = Redact(clip(body.Message), key)
+		e.Code = clip(Redact(body.Code, key))
+		e.Message = clip(Redact(body.Message, key))
 	}
 	if e.Message == "" {
 		e.Message = http.StatusText(resp.StatusCode)
@@ -70,28 +73,40 @@ func clip(s string) string {
 	return s
 }
 
+// longestRetryAfter is the longest wait that is taken from an answer: asking once more in a
+// quarter of an hour harms nobody.
+const longestRetryAfter = 15 * time.Minute
+
 // retryAfter reads both forms of the header: seconds, or a date.
 func retryAfter(v string) time.Duration {
 	if s, err := strconv.Atoi(strings.TrimSpace(v)); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
+		return min(longestRetryAfter, time.Duration(min(s, 3600))*time.Second)
 	}
 	if at, err := http.ParseTime(v); err == nil {
-		return max(0, time.Until(at))
+		return min(longestRetryAfter, max(0, time.Until(at)))
 	}
 	return 0
 }
 
-var urlQuery = regexp.MustCompile(`(?i)(https?://[^\s?#"'<>]*)[?#][^\s"'<>]*`)
+// secretsInURL finds the user and the query of a URL, also of one whose slashes JSON has escaped.
+var secretsInURL = regexp.MustCompile(`(?i)(https?:(?:\\?/){2})([^\s/?#"'<>@]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?`)
 
-// Redact takes out of a text what must not be shown: the given secrets, and the query of every
-// URL, where signatures are.
+// Redact takes out of a text what must not be shown: the given secrets, and the user and query
+// of every URL, where passwords and signatures are.
 func Redact(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if s != "" {
 			text = strings.ReplaceAll(text, s, "[redacted]")
 		}
 	}
-	return urlQuery.ReplaceAllString(text, "$1?[redacted]")
+	return secretsInURL.ReplaceAllStringFunc(text, func(found string) string {
+		part := secretsInURL.FindStringSubmatch(found)
+		shown := part[1] + part[3]
+		if part[4] != "" {
+			shown += "?[redacted]"
+		}
+		return shown
+	})
 }
 
 // redactedError keeps the chain of an error, for errors.Is, and replaces its words if they hold

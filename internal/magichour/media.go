@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -50,10 +52,27 @@ func (c *Client) open(ctx context.Context, d Download) (*Media, error) {
 		_ = resp.Body.Close()
 		return nil, &Error{Method: http.MethodGet, Path: d.Path(), Status: resp.StatusCode, Message: http.StatusText(resp.StatusCode), RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	}
+	if err := implausible(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, &TransportError{Method: http.MethodGet, Path: d.Path(), Written: true, Err: err}
+	}
 	return &Media{
 		Body: resp.Body, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
 		OpenEnded: resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor < 2,
 	}, nil
+}
+
+// implausible refuses a 200 that is no media: nothing at all, or a page that a proxy has put in
+// the place of a file. Such an answer passes, and must not be stored as the copy.
+func implausible(resp *http.Response) error {
+	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case resp.ContentLength == 0:
+		return errors.New("status 200, but an empty file")
+	case err == nil && (strings.HasPrefix(media, "text/") || media == "application/json" || media == "application/xml"):
+		return fmt.Errorf("status 200, but %s instead of a media file", media)
+	}
+	return nil
 }
 
 // idleReader gives up on a body that stands still, however long the whole may take.

@@ -19,7 +19,7 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
 		return func(job *tasks.Job) outcome {
-			return finish(job, tasks.RemoteDeleted, "it was gone before the cleanup")
+			return finish(job, tasks.RemoteDeleted, goneReason)
 		}, nil
 	}
 	if err != nil {
@@ -41,7 +41,35 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 			return finish(job, tasks.RemoteKept, "the media host did not say how long a file is: its copy can't be proved to be whole")
 		}, nil
 	}
+	if err := p.stillCleaning(ctx, job); err != nil {
+		return nil, err
+	}
 	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
+}
+
+// stillCleaning is the last look before the DELETE: a handler that was frozen since its proof must
+// not act when another one has sent the job back to be copied.
+func (p *Pipeline) stillCleaning(ctx context.Context, job *tasks.Job) error {
+	r, err := p.load(ctx, job.ID)
+	if err == nil && (r.job.State != job.State || r.job.Epoch != job.Epoch || r.job.ProjectID != job.ProjectID) {
+		err = errors.New("somebody else has moved the job on: not deleting")
+	}
+	return err
+}
+
+// deleteAgainAfter is how often the sweeper has a delete tried again that has failed for a day.
+const deleteAgainAfter = 24 * time.Hour
+
+// undeleted reports whether a job is done but for its remote project.
+func undeleted(job *tasks.Job) bool {
+	return job.State == tasks.Done && job.Remote != nil && *job.Remote == tasks.RemotePending
+}
+
+// deleteAgain reopens such a job for one more cleanup.
+func deleteAgain(job *tasks.Job) outcome {
+	job.State = tasks.Cleaning
+	job.Epoch++
+	return outcome{}
 }
 
 // prove holds three things against each other: what the record says was copied, what the store

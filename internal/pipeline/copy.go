@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -39,8 +41,11 @@ func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d m
 		return manifestFile{}, err
 	}
 	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
-		Size: m.Size, ContentType: m.ContentType, Metadata: metadata(job, s.Path, m), Replace: replace,
+		Size: m.Size, ContentType: plausible(m.ContentType), Metadata: metadata(job, s.Path, m), Replace: replace,
 	})
+	if err == nil && object.Size == 0 {
+		err = errors.New("the media host sent an empty file")
+	}
 	if err != nil {
 		return manifestFile{}, err
 	}
@@ -100,7 +105,7 @@ const (
 )
 
 func metadata(job *tasks.Job, sourcePath string, m *magichour.Media) map[string]string {
-	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourcePath}
+	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourceName(sourcePath)}
 	if m.Size >= 0 {
 		meta[metaSize] = strconv.FormatInt(m.Size, 10)
 	}
@@ -110,10 +115,27 @@ func metadata(job *tasks.Job, sourcePath string, m *magichour.Media) map[string]
 	return meta
 }
 
+// sourceName is the path of a source as metadata can hold it: all of that has 2 KB.
+func sourceName(path string) string {
+	const longest = 1024
+	if len(path) <= longest {
+		return path
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(path)))
+}
+
+// plausible drops a content type that is none: it must not stand between a file and its store.
+func plausible(contentType string) string {
+	if _, _, err := mime.ParseMediaType(contentType); err != nil {
+		return ""
+	}
+	return contentType
+}
+
 // isCopyOf reports whether an object is a proved copy of this source: written for this project
 // and this path, as long as the source said it is, and, if it was proved before, still the same.
 func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
-	if o.Metadata[metaProject] != job.ProjectID || o.Metadata[metaSource] != s.Path || o.Checksum == "" {
+	if o.Metadata[metaProject] != job.ProjectID || o.Metadata[metaSource] != sourceName(s.Path) || o.Size == 0 || o.Checksum == "" {
 		return false
 	}
 	if size, known := o.Metadata[metaSize]; known && size != strconv.FormatInt(o.Size, 10) {

@@ -29,8 +29,8 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
-	if p.tooOld(r.job) {
-		return nil, stop(codeGaveUp, "submit it under a new id; nothing was charged", "not created within %s", p.set.GiveUp)
+	if hold := r.job.Hold; p.tooOld(r.job) && (hold == nil || hold.Code == codeThrottled) {
+		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
@@ -44,10 +44,15 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 		return p.unmarked(ctx, r, token, err)
 	}
 	markedAt := p.now()
+	// From here on nothing but the client's own limits may end the call: what the API is about to
+	// answer is paid for.
+	p.buying.Add(1)
+	defer p.buying.Done()
+	ctx = context.WithoutCancel(ctx)
 	created, err := p.api.Create(ctx, op, body, func() error { return p.stillMarked(ctx, r.job.ID, token, markedAt) })
 	switch {
 	case err == nil:
-		return nothing, p.record(ctx, r, token, created)
+		return p.planned, p.record(ctx, r, token, created)
 	case certainlyNotCharged(err):
 		retried, _ := asynq.GetRetryCount(ctx)
 		return p.returned(token, classify(tasks.StageCreate, err), retried), nil
@@ -62,9 +67,6 @@ func newToken() string { return strings.ToLower(rand.Text()) }
 // notYetStored refuses to buy what was bought before: a job whose record is lost or has expired,
 // but whose files are in the store.
 func (p *Pipeline) notYetStored(ctx context.Context, job *tasks.Job) error {
-	if job.Options.Overwrite {
-		return nil
-	}
 	_, err := p.store.Head(ctx, manifestKey(job))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -72,7 +74,7 @@ func (p *Pipeline) notYetStored(ctx context.Context, job *tasks.Job) error {
 	case err != nil:
 		return err
 	}
-	return stop(codeAlreadyStored, "use the files that are there, or submit the job under another id or with overwrite", "the store holds %s already: this job was done before; nothing was charged", manifestKey(job))
+	return stop(codeAlreadyStored, "use the files that are there, or submit the request under another id", "the store holds %s already: this job was done before; nothing was charged", manifestKey(job))
 }
 
 // mark records the intent to buy, with a token that only this handler knows.
@@ -103,16 +105,25 @@ func forget(attempts []tasks.Attempt) []tasks.Attempt {
 // unmarked decides after a mark that was not set, or that may have been: nothing was bought, so
 // it is taken back if it is there.
 func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause error) (decision, error) {
-	if errors.Is(cause, records.ErrConflict) {
-		return nothing, nil // somebody else has moved the job on
-	}
-	fresh, err := p.load(context.WithoutCancel(ctx), r.job.ID)
+	err := p.patiently(ctx, func(ctx context.Context) error {
+		fresh, err := p.load(ctx, r.job.ID)
+		if err == nil {
+			*r = *fresh
+		}
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	*r = *fresh
-	retried, _ := asynq.GetRetryCount(ctx)
-	return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
+	mark := r.job.Mark()
+	switch {
+	case mark != nil && mark.Token == token:
+		retried, _ := asynq.GetRetryCount(ctx)
+		return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
+	case errors.Is(cause, records.ErrConflict):
+		return p.planned, nil // somebody else has moved the job on
+	}
+	return nil, cause
 }
 
 // errMarkLost says that the purchase was called off at the last moment.
@@ -173,22 +184,31 @@ func (p *Pipeline) attach(ctx context.Context, r *record, token string, created 
 	}
 	_, err = p.update(ctx, r, func(job *tasks.Job) outcome {
 		bought(job, token, created, p.now().UTC())
-		return outcome{}
+		return p.planned(job)
 	})
 	return err
 }
 
-// record writes down what was just bought, and tries again for as long as Redis may be failing
-// over: it must not be forgotten. It is the one place where a handler waits, 15 seconds at most.
+// record writes down what was just bought: it must not be forgotten.
 func (p *Pipeline) record(ctx context.Context, r *record, token string, created magichour.Created) error {
+	err := p.patiently(ctx, func(ctx context.Context) error { return p.attach(ctx, r, token, created) })
+	if err != nil {
+		p.log.ErrorContext(ctx, "project bought, but Redis did not take its id: the job will be parked", "job", r.job.ID, "project", created.ID, "reason", err)
+	}
+	return err
+}
+
+// patiently tries again, for about a minute, while Redis may be failing over. It is the one place
+// where a handler waits, and it waits for our own memory, never for a render.
+func (p *Pipeline) patiently(ctx context.Context, try func(context.Context) error) error {
 	ctx = context.WithoutCancel(ctx)
-	var err error
-	for pause := 500 * time.Millisecond; pause <= 8*time.Second; pause *= 2 {
-		if err = p.attach(ctx, r, token, created); err == nil {
-			return nil
+	for pause := 500 * time.Millisecond; ; pause *= 2 {
+		attempt, cancel := context.WithTimeout(ctx, saveWithin)
+		err := try(attempt)
+		cancel()
+		if err == nil || pause > 32*time.Second {
+			return err
 		}
 		<-p.after(pause)
 	}
-	p.log.ErrorContext(ctx, "project bought, but Redis did not take its id", "job", r.job.ID, "project", created.ID, "reason", err)
-	return err
 }

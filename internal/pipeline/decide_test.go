@@ -79,17 +79,6 @@ func TestAfterPoll(t *testing.T) {
 	}
 }
 
-func TestMissingProject(t *testing.T) {
-	t.Parallel()
-	for after, want := range map[time.Duration]tasks.State{9 * time.Minute: tasks.Rendering, 11 * time.Minute: tasks.Failed} {
-		job := rendering()
-		at(noon.Add(after)).withoutProject(job)
-		if job.State != want {
-			t.Errorf("404 %v after the create: got %s, want %s", after, job.State, want)
-		}
-	}
-}
-
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	sources := []tasks.Source{{N: 1, Path: "/a"}, {N: 2, Path: "/b"}}
@@ -105,6 +94,7 @@ func TestMatch(t *testing.T) {
 		{"one is new", sources, downloads("/a", "/b", "/c"), nil},
 		{"one has changed", sources, downloads("/a", "/c"), nil},
 		{"one twice", sources, downloads("/a", "/a"), nil},
+		{"two that can't be told apart", []tasks.Source{{N: 1, Path: "/a"}, {N: 2, Path: "/a"}}, downloads("/a", "/a"), nil},
 		{"nothing proves nothing", nil, nil, nil},
 	}
 	for _, tt := range tests {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
@@ -15,7 +16,7 @@ import (
 func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, error) {
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
-		return p.copiedBefore(ctx, job)
+		return p.withoutProject(ctx, job, downloadMissing)
 	}
 	if err != nil {
 		return nil, err
@@ -29,14 +30,14 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 		// The set has changed since it was pinned: it is copied anew, whole.
 		sources = pin(project.Downloads)
 		if links, same = match(sources, project.Downloads); !same {
-			return nil, fmt.Errorf("project %s has a file without a path", job.ProjectID)
+			return nil, stop(codeAmbiguous, "fetch the files by hand, from the library at Magic Hour", "project %s has files that can't be told apart by the paths of their URLs", job.ProjectID)
 		}
 	}
 	copied, err := p.copyAll(ctx, job, sources, links)
 	if err != nil {
 		return nil, err
 	}
-	m := newManifest(job, project.CreditsCharged, copied)
+	m := newManifest(job, int(project.CreditsCharged), copied)
 	if err := p.putManifest(ctx, job, m); err != nil {
 		return nil, err
 	}
@@ -46,30 +47,16 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 // stored decides once all copies are proved: from here on the caller can use the files.
 func (p *Pipeline) stored(job *tasks.Job, m manifest) outcome {
 	at := p.now().UTC()
-	job.StoredAt = &at
+	job.StoredAt, job.MissingSince = &at, nil
 	job.CreditsCharged = m.CreditsCharged
 	job.Outputs, job.Sources = m.outputs(), m.sources()
 	job.State = tasks.Cleaning
 	return outcome{}
 }
 
-// copiedBefore decides for a project that is gone while its files were being copied: the job is
-// done if a complete set stands in the store, and has failed otherwise.
-func (p *Pipeline) copiedBefore(ctx context.Context, job *tasks.Job) (decision, error) {
-	m, err := p.proveManifest(ctx, job)
-	switch {
-	case err == nil:
-		return func(job *tasks.Job) outcome {
-			p.stored(job, m)
-			return finish(job, tasks.RemoteDeleted, "it was gone before the cleanup")
-		}, nil
-	case !errors.Is(err, errUnproved):
-		return nil, err
-	case job.ProjectAt != nil && p.now().Sub(*job.ProjectAt) < settling:
-		return nil, fmt.Errorf("project %s is not found just now", job.ProjectID)
-	}
-	v := goneVerdict(job)
-	return nil, stop(v.code, v.hint, "%s", v.message)
+// downloadMissing waits for a project that can't be found.
+func downloadMissing(job *tasks.Job) outcome {
+	return outcome{err: &setback{class: throttled, after: time.Minute, text: "project " + job.ProjectID + " is not found just now"}}
 }
 
 func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.Source, links map[int]magichour.Download) ([]manifestFile, error) {

@@ -44,8 +44,10 @@ const (
 	codeThrottled      = "throttled"
 	codeUnauthorized   = "unauthorized"
 	codeCredits        = "insufficient_credits"
-	codeRefused        = "refused" // the API said no without a code
-	codeTrouble        = "trouble" // network, API or store does not work
+	codeRefused        = "refused"           // the API said no without a code
+	codeAmbiguous      = "ambiguous_outputs" // two files that can't be told apart
+	codeVersion        = "later_version"     // written by a later version of Hourglass
+	codeTrouble        = "trouble"           // network, API or store does not work
 )
 
 // failure is an error of a stage that knows its verdict.
@@ -67,6 +69,10 @@ func classify(stage tasks.Stage, err error) verdict {
 		return known.verdict
 	case errors.As(err, &answer):
 		return classifyAnswer(stage, answer)
+	case errors.Is(err, magichour.ErrNoKey):
+		return verdict{class: held, code: codeUnauthorized, message: err.Error(), hint: hintKey, after: time.Minute}
+	case errors.Is(err, tasks.ErrVersion):
+		return verdict{class: held, code: codeVersion, message: err.Error(), hint: "upgrade the workers", after: time.Minute}
 	case errors.Is(err, storage.ErrExists):
 		return verdict{class: permanent, code: codeObjectExists, message: err.Error(), hint: hintObjectExists}
 	}
@@ -74,7 +80,7 @@ func classify(stage tasks.Stage, err error) verdict {
 }
 
 const (
-	hintTrouble      = "nothing is lost: see whether the API, the store and the network between work"
+	hintTrouble      = "see whether the API, the store and the network between work"
 	hintObjectExists = "look whose object it is; remove it, or submit the job under another id or with overwrite"
 	hintKey          = "give the workers a valid MAGIC_HOUR_API_KEY; the job goes on by itself"
 	hintCredits      = "buy credits; the job goes on by itself"
@@ -100,19 +106,20 @@ func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
 	return v
 }
 
-// charged tells what an error of a create means for the purchase: whether it is certain that
-// nothing was bought. 502 before an id means by the API's documentation that no project exists;
-// 503 is taken to say the same.
+// certainlyNotCharged tells what an error of a create means for the purchase. 502 before an id
+// means by the API's documentation that no project exists; 503 is taken to say the same.
 func certainlyNotCharged(err error) bool {
 	var answer *magichour.Error
 	if errors.As(err, &answer) {
 		switch answer.Status {
 		case http.StatusBadGateway, http.StatusServiceUnavailable:
 			return true
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+			return true // it was sent elsewhere; any other redirect may follow a deed
 		case http.StatusRequestTimeout:
 			return false
 		}
-		return answer.Status < 500
+		return answer.Status >= 400 && answer.Status < 500
 	}
 	var lost *magichour.TransportError
 	return errors.As(err, &lost) && !lost.Written
@@ -154,6 +161,7 @@ func costsAttempt(err error) bool {
 // others are many and far apart, and even then end a job only at its give-up time.
 const (
 	createAttempts = 10
+	leastAttempts  = 3 // before age alone ends a job: the fleet may have been down for a day
 	longestBackoff = 2 * time.Hour
 )
 

@@ -39,6 +39,8 @@ func TestClassify(t *testing.T) {
 		{"no answer", poll, &magichour.TransportError{Written: true, Err: errors.New("reset")}, transient},
 		{"store has another object", download, fmt.Errorf("put: %w", storage.ErrExists), permanent},
 		{"store does not prove", download, fmt.Errorf("put: %w", storage.ErrUnproved), transient},
+		{"no key", create, &magichour.TransportError{Err: fmt.Errorf("%w: empty", magichour.ErrNoKey)}, held},
+		{"a later version", poll, fmt.Errorf("v: %w", tasks.ErrVersion), held},
 		{"store is away", download, errors.New("connection refused"), transient},
 		{"what a stage found out", download, stop("x", "", "y"), permanent},
 	}
@@ -60,7 +62,7 @@ func TestClassify(t *testing.T) {
 func TestCertainlyNotCharged(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]bool{
-		301: true, 400: true, 401: true, 402: true, 403: true, 404: true, 422: true, 429: true, 502: true, 503: true,
+		301: true, 302: true, 307: true, 308: true, 303: false, 304: false, 400: true, 401: true, 402: true, 403: true, 404: true, 422: true, 429: true, 502: true, 503: true,
 		408: false, 500: false, 501: false, 504: false, 520: false, 524: false,
 	} {
 		if got := certainlyNotCharged(&magichour.Error{Status: status}); got != want {

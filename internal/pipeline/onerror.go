@@ -34,20 +34,22 @@ func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 }
 
 // giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by
-// age. A cleanup never fails a job, whose files are safe; and no job fails while nobody knows
-// whether it was charged.
+// age. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
+// job fails while nobody knows whether it was charged.
 func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried int) (bool, outcome) {
 	if stage == tasks.StageCleanup {
 		return p.giveUpCleanup(job, v)
 	}
 	switch {
-	case job.Mark() != nil:
+	case job.Mark() != nil || v.class == held:
 		return false, outcome{}
 	case v.class == permanent:
-	case p.tooOld(job):
+	case p.tooOld(job) && retried+1 >= leastAttempts:
 		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
+		v.hint = hintGaveUp(job)
 	case stage == tasks.StageCreate && v.class == transient && retried+1 >= createAttempts:
 		v.code, v.message = codeAttempts, fmt.Sprintf("%d attempts: %s", createAttempts, v.message)
+		v.hint = hintGaveUp(job)
 	default:
 		return false, outcome{}
 	}
@@ -64,19 +66,35 @@ func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
 	return true, finish(job, tasks.RemotePending, v.message)
 }
 
-func (p *Pipeline) tooOld(job *tasks.Job) bool { return p.now().Sub(job.CreatedAt) > p.set.GiveUp }
+// tooOld reports whether a job has reached its give-up time. What is paid for counts from the
+// purchase: time that it spent waiting for credits is not held against its render.
+func (p *Pipeline) tooOld(job *tasks.Job) bool {
+	since := job.CreatedAt
+	if job.ProjectAt != nil {
+		since = *job.ProjectAt
+	}
+	return p.now().Sub(since) > p.set.GiveUp
+}
+
+func hintGaveUp(job *tasks.Job) string {
+	if job.ProjectID == "" {
+		return "nothing was charged; mend what is in the way and submit the request under a new id"
+	}
+	return fmt.Sprintf("the render may still be at Magic Hour: look for project %s in its library", job.ProjectID)
+}
 
 // fail ends a job as failed and archives its task with the reason.
 func fail(job *tasks.Job, stage tasks.Stage, v verdict) outcome {
-	job.State = tasks.Failed
+	job.State, job.Hold = tasks.Failed, nil
 	job.Error = &tasks.Error{Stage: string(stage), Code: v.code, Message: v.message, Hint: v.hint}
 	return outcome{err: archived(v.code + ": " + v.message)}
 }
 
 // finish ends a job whose files are stored and proved.
 func finish(job *tasks.Job, remote tasks.Remote, reason string) outcome {
-	job.State = tasks.Done
+	job.State, job.Hold = tasks.Done, nil
 	job.Remote = &remote
+	job.RemoteReason = nil
 	if reason != "" {
 		job.RemoteReason = &reason
 	}

@@ -2,26 +2,19 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// settling is for how long after its create a project may be answered with 404: the API may read
-// from a replica that does not know it yet.
-const settling = 10 * time.Minute
-
 // poll asks how the render is doing. Whatever made it run, the answer comes from here: a
 // canceled render, for one, sends no webhook.
 func (p *Pipeline) poll(ctx context.Context, job *tasks.Job) (decision, error) {
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
-		return p.withoutProject, nil
+		return p.withoutProject(ctx, job, p.pollMissing)
 	}
 	if err != nil {
 		return nil, err
@@ -29,36 +22,13 @@ func (p *Pipeline) poll(ctx context.Context, job *tasks.Job) (decision, error) {
 	return func(job *tasks.Job) outcome { return p.afterPoll(job, project) }, nil
 }
 
-// gone reports whether the answer says that there is no such project, in either way that the
-// API may say it.
-func gone(project magichour.Project, err error) bool {
-	var answer *magichour.Error
-	if errors.As(err, &answer) {
-		return answer.Status == http.StatusNotFound || answer.Status == http.StatusGone
-	}
-	return err == nil && project.Deleted()
-}
-
-// withoutProject decides for a render that can't be found: soon after the create it may yet
-// appear, later it is gone.
-func (p *Pipeline) withoutProject(job *tasks.Job) outcome {
-	if job.ProjectAt != nil && p.now().Sub(*job.ProjectAt) < settling {
-		return p.pollAgain(job, "not found yet")
-	}
-	return fail(job, tasks.StagePoll, goneVerdict(job))
-}
-
-func goneVerdict(job *tasks.Job) verdict {
-	return verdict{
-		class: permanent, code: codeRemoteGone,
-		message: fmt.Sprintf("project %s is not at Magic Hour any more", job.ProjectID),
-		hint:    "somebody deleted it, or the key belongs to another account; submit the request under a new id to make it again",
-	}
-}
+// pollMissing waits for a project that can't be found.
+func (p *Pipeline) pollMissing(job *tasks.Job) outcome { return p.pollAgain(job, "not found") }
 
 // afterPoll decides what the state of the project means for the job.
 func (p *Pipeline) afterPoll(job *tasks.Job, project magichour.Project) outcome {
-	job.CreditsCharged = project.CreditsCharged
+	job.CreditsCharged = int(project.CreditsCharged)
+	job.MissingSince = nil
 	switch project.Status {
 	case magichour.StatusComplete:
 		if sources := pin(project.Downloads); len(sources) >= wanted(job) {
@@ -69,6 +39,7 @@ func (p *Pipeline) afterPoll(job *tasks.Job, project magichour.Project) outcome 
 		}
 		return p.pollAgain(job, "complete, but its files are missing")
 	case magichour.StatusError:
+		job.RemoteStatus = project.Status
 		return fail(job, tasks.StagePoll, renderVerdict(project))
 	case magichour.StatusCanceled:
 		job.RemoteStatus = project.Status

@@ -29,7 +29,7 @@ func bought(job *tasks.Job, token string, created magichour.Created, at time.Tim
 	job.Error, job.Hold = nil, nil
 	job.ProjectID = created.ID
 	job.ProjectAt = &at
-	job.CreditsCharged = created.CreditsCharged
+	job.CreditsCharged = int(created.CreditsCharged)
 	job.Polls = 1
 }
 
@@ -67,7 +67,7 @@ func (p *Pipeline) returned(token string, v verdict, retried int) decision {
 // parked decides after a purchase of which nobody knows whether it was made. It is acknowledged:
 // running the task again would help nothing.
 func (p *Pipeline) parked(token, why string) decision {
-	return p.parkedAs(token, codeUnknownOutcome, why)
+	return p.parkedAs(token, codeUnknownOutcome, "the project may or may not have been made and charged: "+why)
 }
 
 func (p *Pipeline) parkedAs(token, code, why string) decision {
@@ -76,10 +76,10 @@ func (p *Pipeline) parkedAs(token, code, why string) decision {
 		if mark == nil || mark.Token != token || job.State != tasks.Creating && job.State != tasks.Pending {
 			return outcome{}
 		}
-		job.State = tasks.Unknown
+		job.State, job.Hold = tasks.Unknown, nil
 		job.Error = &tasks.Error{
 			Stage: string(tasks.StageCreate), Code: code,
-			Message: "the project may or may not have been made and charged: " + why,
+			Message: why,
 			Hint:    fmt.Sprintf("look for a project named %q in the Magic Hour library: if it is there, it was charged, and its files can be fetched by hand; if not, submit the request under a new id", projectName("…", job.ID, token)),
 		}
 		return outcome{}

@@ -199,6 +199,12 @@ func TestOldMark(t *testing.T) {
 				t.Errorf("the other worker: %v", err)
 			}
 		}
+		if err := w.step(w.waiting()[0]); err != nil {
+			t.Error(err)
+		}
+		if job := w.job("images"); job.State != tasks.Pending || w.fake.Totals().Creates != 0 {
+			t.Errorf("got %s after %d creates, want it given back and nothing bought", job.State, w.fake.Totals().Creates)
+		}
 		w.run()
 		w.checkDone("images")
 	})

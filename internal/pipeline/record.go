@@ -40,6 +40,9 @@ func (p *Pipeline) find(ctx context.Context, payload tasks.Payload) (*record, er
 	return r, nil
 }
 
+// clockSkew is how far the clocks of callers may be ahead.
+const clockSkew = time.Hour
+
 // firstSight writes the record of a job that was enqueued as a bare task. From now on the
 // request comes from the record, never from the task.
 //
@@ -48,6 +51,8 @@ func (p *Pipeline) find(ctx context.Context, payload tasks.Payload) (*record, er
 func (p *Pipeline) firstSight(ctx context.Context, c *tasks.Create) (*record, error) {
 	age := p.now().Sub(c.CreatedAt)
 	switch {
+	case age < -clockSkew:
+		return nil, archived(fmt.Sprintf("created_at: %s lies in the future", c.CreatedAt.Format(time.RFC3339)))
 	case c.CreatedAt.IsZero():
 		return nil, archived("created_at: required, the time at which the task was made")
 	case age > p.set.RecordTTL:
@@ -131,10 +136,9 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		at := job.UpdatedAt
 		job.DoneAt = &at
 	}
-	if !job.State.Settled() {
-		if err := p.records.SetDeadline(ctx, job.ID, in+grace); err != nil {
-			return err
-		}
+	deadline, err := p.deadline(ctx, job, in)
+	if err != nil {
+		return err
 	}
 	data, err := job.Encode()
 	if err != nil {
@@ -145,7 +149,19 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		return err
 	}
 	p.moved(ctx, r, job, rev)
-	return p.leave(ctx, job)
+	return p.leave(ctx, job, deadline)
+}
+
+// deadline sets the time by which a job on the road must have moved. Of one that leaves the road
+// it returns the deadline that can be cleared.
+func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duration) (records.Deadline, error) {
+	switch {
+	case undeleted(job):
+		return "", p.records.SetDeadline(ctx, job.ID, deleteAgainAfter)
+	case job.State.Settled():
+		return p.records.Deadline(ctx, job.ID)
+	}
+	return "", p.records.SetDeadline(ctx, job.ID, in+grace)
 }
 
 // moved makes the saved job the record as it stands, and logs it if it took a step.
@@ -162,9 +178,10 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 	}
 }
 
-// leave forgets what is kept only for jobs on the road. May be repeated.
-func (p *Pipeline) leave(ctx context.Context, job *tasks.Job) error {
-	if !job.State.Settled() {
+// leave forgets what is kept only for jobs on the road, once the record says that the job has left
+// it. May be repeated.
+func (p *Pipeline) leave(ctx context.Context, job *tasks.Job, seen records.Deadline) error {
+	if !job.State.Settled() || undeleted(job) {
 		return nil
 	}
 	if job.State.Ended() && job.ProjectID != "" {
@@ -172,5 +189,5 @@ func (p *Pipeline) leave(ctx context.Context, job *tasks.Job) error {
 			return err
 		}
 	}
-	return p.records.ClearDeadline(ctx, job.ID)
+	return p.records.ClearDeadline(ctx, job.ID, seen)
 }

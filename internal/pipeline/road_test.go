@@ -330,6 +330,29 @@ func TestNoDeleteBeforeSecondProof(t *testing.T) {
 	}
 }
 
+// TestProofIsMoreThanLength: bytes of the same length are other bytes.
+func TestProofIsMoreThanLength(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.submit(images())
+	cleanup := w.untilCleanup()
+	path := strings.TrimPrefix(w.job("images").Outputs[0].URL, "file://")
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body[len(body)/2] ^= 1
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.step(cleanup); err != nil {
+		t.Fatal(err)
+	}
+	if job := w.job("images"); job.State != tasks.Storing || w.fake.Totals().Deletes != 0 {
+		t.Errorf("got %s after %d deletes", job.State, w.fake.Totals().Deletes)
+	}
+}
+
 // TestEveryOutputOfNothing: a complete project without downloads is asked again, never deleted.
 func TestEveryOutputOfNothing(t *testing.T) {
 	t.Parallel()
@@ -474,14 +497,62 @@ func TestEndsBadly(t *testing.T) {
 	}
 }
 
+// TestGone: a project that disappears is waited for, and then the job fails, unless its files
+// are there all the same.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	t.Run("while rendering", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{Behavior: magichourtest.Behavior{MissingGets: 1000}})
+		w.submit(images())
+		w.run()
+		job := w.checkLaws("images")
+		if job.State != tasks.Failed || job.Error.Code != codeRemoteGone || job.DoneAt.Sub(*job.MissingSince) < believedAfter {
+			t.Errorf("got %s (%+v), missing since %v", job.State, job.Error, job.MissingSince)
+		}
+	})
+	t.Run("the record has lost its last steps", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{})
+		w.submit(images())
+		for range 2 {
+			if err := w.step(w.waiting()[0]); err != nil {
+				t.Fatal(err)
+			}
+			w.forward(10 * time.Second)
+		}
+		old := w.job("images") // as it was before the download
+		poll := *old
+		poll.State, poll.Sources, poll.RemoteStatus = tasks.Rendering, nil, ""
+		w.run()
+		w.checkDone("images")
+		r, err := w.pipeline.load(t.Context(), "images")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.pipeline.save(t.Context(), r, poll.Clone(), 0); err != nil {
+			t.Fatal(err)
+		}
+		w.enqueue(poll.Next())
+		w.run()
+		if job := w.checkLaws("images"); job.State != tasks.Done || len(job.Outputs) != 4 || w.fake.Totals().Creates != 1 {
+			t.Errorf("got %s (%+v)", job.State, job.Error)
+		}
+	})
+}
+
 // TestUnreadablePayload is archived at once, and harms nobody.
 func TestUnreadablePayload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, magichourtest.Options{})
-	for _, payload := range []string{``, `{`, `[]`, `{"v":99,"job_id":"x","epoch":1}`, `{"v":1,"job_id":"../x","epoch":1}`} {
+	for _, payload := range []string{``, `{`, `[]`, `{"v":0,"job_id":"x","epoch":1}`, `{"v":1,"job_id":"../x","epoch":1}`} {
 		if err := w.handle(t.Context(), asynq.NewTask("hourglass:poll", []byte(payload))); !errors.Is(err, asynq.SkipRetry) || len(err.Error()) < 20 {
 			t.Errorf("%q: got %v, want it archived with a reason", payload, err)
 		}
+	}
+	later := asynq.NewTask("hourglass:poll", []byte(`{"v":99,"job_id":"x","epoch":1}`))
+	if err := w.handle(t.Context(), later); err == nil || errors.Is(err, asynq.SkipRetry) || costsAttempt(err) {
+		t.Errorf("a payload of a later version: got %v, want it to wait for a newer worker", err)
 	}
 	w.submit(images())
 	w.run()
@@ -493,6 +564,7 @@ func TestFirstSight(t *testing.T) {
 	body := string(images().Body)
 	tests := []struct{ name, payload, reason string }{
 		{"older than records are kept", `{"v":1,"job_id":"x","epoch":1,"operation":"ai-image-generator","body":` + body + `,"created_at":"2026-11-01T12:00:00Z"}`, "records are kept"},
+		{"from the future", `{"v":1,"job_id":"x","epoch":1,"operation":"ai-image-generator","body":` + body + `,"created_at":"2027-11-01T12:00:00Z"}`, "future"},
 		{"without its time", `{"v":1,"job_id":"x","epoch":1,"operation":"ai-image-generator","body":` + body + `}`, "created_at"},
 		{"body that the API would refuse", `{"v":1,"job_id":"x","epoch":1,"operation":"ai-image-generator","body":{},"created_at":"2026-11-24T12:00:00Z"}`, "image_count: required"},
 		{"operation that does not exist", `{"v":1,"job_id":"x","epoch":1,"operation":"text-to-smell","body":{},"created_at":"2026-11-24T12:00:00Z"}`, "text-to-smell"},

@@ -23,13 +23,14 @@ const (
 // Servers are the Asynq servers of one worker: one for each stage, because a server takes its
 // tasks one after the other, and so that one stage can't starve another.
 type Servers struct {
-	servers []*asynq.Server
+	pipeline *Pipeline
+	servers  []*asynq.Server
 }
 
 // Serve starts handling the tasks of the given stages, with so many handlers each. It returns at
 // once; Redis need not be there yet.
 func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int, drain time.Duration) (*Servers, error) {
-	s := &Servers{}
+	s := &Servers{pipeline: p}
 	for stage, n := range handlers {
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 			Concurrency:              n,
@@ -52,7 +53,8 @@ func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int
 }
 
 // Shutdown stops taking tasks, gives the running ones the drain time, and hands back to the
-// queue what is still running then.
+// queue what is still running then. A purchase under way it lets end, for as long as a call to
+// the API may take: what is about to be answered is paid for.
 func (s *Servers) Shutdown() {
 	for _, server := range s.servers {
 		server.Stop()
@@ -62,6 +64,7 @@ func (s *Servers) Shutdown() {
 		wg.Go(server.Shutdown)
 	}
 	wg.Wait()
+	s.pipeline.buying.Wait()
 }
 
 // asynqLog passes what Asynq has to say to the log of the worker.

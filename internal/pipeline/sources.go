@@ -4,7 +4,6 @@ import (
 	"mime"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
@@ -24,22 +23,24 @@ func pin(downloads []magichour.Download) []tasks.Source {
 }
 
 // match finds the download of every source by its path, since the API promises no order. It
-// reports false unless the two sets are equal and not empty.
+// reports false unless the two sets are equal, not empty, and without a path that stands twice.
 func match(sources []tasks.Source, downloads []magichour.Download) (map[int]magichour.Download, bool) {
 	if len(sources) == 0 || len(sources) != len(downloads) {
 		return nil, false
 	}
-	left := slices.Clone(downloads)
+	byPath := make(map[string]magichour.Download, len(downloads))
+	for _, d := range downloads {
+		byPath[d.Path()] = d
+	}
 	links := make(map[int]magichour.Download, len(sources))
 	for _, s := range sources {
-		i := slices.IndexFunc(left, func(d magichour.Download) bool { return d.Path() == s.Path })
-		if i < 0 {
+		d, found := byPath[s.Path]
+		if !found {
 			return nil, false
 		}
-		links[s.N] = left[i]
-		left = slices.Delete(left, i, i+1)
+		links[s.N] = d
 	}
-	return links, true
+	return links, len(byPath) == len(sources)
 }
 
 const unknownExtension = "bin"

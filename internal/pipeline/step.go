@@ -21,19 +21,18 @@ type outcome struct {
 // left to do. It may be applied more than once, each time to a fresher record.
 type decision func(job *tasks.Job) outcome
 
-// nothing leaves the record as it is.
-func nothing(*tasks.Job) outcome { return outcome{} }
+// planned leaves the record as it is, and the next task to the plan.
+func (p *Pipeline) planned(job *tasks.Job) outcome { return outcome{in: p.plan(job)} }
 
 // Handle takes one step: it is the handler of every task of every stage.
 func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	payload, err := tasks.Decode(task)
 	if err != nil {
-		p.log.ErrorContext(ctx, "task archived: it can't be read", "type", task.Type(), "reason", err)
-		return archived(err.Error())
+		return p.unread(ctx, task, err)
 	}
 	r, err := p.find(ctx, payload)
 	if err != nil || r == nil {
-		return err
+		return p.unread(ctx, task, err)
 	}
 	if payload.Head().Epoch != r.job.Epoch {
 		p.log.DebugContext(ctx, "task of another epoch", "job", r.job.ID, "task", tasks.TaskID(payload))
@@ -53,20 +52,42 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	return nil
 }
 
+// unread tells the queue what to do with a task that can't be connected to a record. One of a
+// later version waits for a newer worker; one that is wrong is archived, with the reason.
+func (p *Pipeline) unread(ctx context.Context, task *asynq.Task, err error) error {
+	var refused *dead
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, tasks.ErrVersion):
+		v := classify("", err)
+		return &setback{class: v.class, after: v.after, text: v.message}
+	case errors.As(err, &refused), errors.Is(err, tasks.ErrPayload):
+		p.log.ErrorContext(ctx, "task archived", "type", task.Type(), "reason", err)
+		return archived(err.Error())
+	}
+	return err
+}
+
 // advance runs the stage if it is the job's turn, and does nothing for a job that has moved on:
 // then all that is left is to make sure that its next task exists.
 func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload) (outcome, error) {
 	stage := payload.Stage()
-	if failed := r.job.Error; r.job.State == tasks.Failed && failed.Stage == string(stage) {
+	poll, isPoll := payload.(*tasks.Poll)
+	stale := isPoll && poll.N != r.job.Polls
+	if failed := r.job.Error; r.job.State == tasks.Failed && failed.Stage == string(stage) && !stale {
 		// The worker died after it had saved the failure: the task still is to be archived.
 		return outcome{err: archived(failed.Code + ": " + failed.Message)}, nil
 	}
-	poll, isPoll := payload.(*tasks.Poll)
-	if stageOf(r.job.State) != stage || isPoll && poll.N != r.job.Polls {
-		return outcome{in: p.plan(r.job)}, nil
+	if stageOf(r.job.State) != stage || stale {
+		return p.planned(r.job), nil
 	}
 	decide, err := p.run(ctx, stage, r)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
+		return outcome{err: &setback{class: throttled, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
+	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
 		decide = p.within(r.job, p.onError(stage, err, retried))
 	}
@@ -107,7 +128,7 @@ func (p *Pipeline) within(seen *tasks.Job, decide decision) decision {
 	state, epoch, project, polls := seen.State, seen.Epoch, seen.ProjectID, seen.Polls
 	return func(job *tasks.Job) outcome {
 		if job.State != state || job.Epoch != epoch || job.ProjectID != project || job.Polls != polls {
-			return outcome{in: p.plan(job)}
+			return p.planned(job)
 		}
 		return decide(job)
 	}

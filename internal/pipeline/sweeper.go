@@ -26,7 +26,8 @@ const (
 )
 
 // Sweep puts the jobs that are overdue back on the road, and returns how many it looked at. Any
-// worker may sweep at any time.
+// worker may sweep at any time. What it can't deal with gets time, so that it does not stand in
+// the way of others.
 func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 	late, err := p.records.Overdue(ctx, sweepAtMost)
 	if err != nil {
@@ -35,7 +36,7 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 	var errs []error
 	for _, o := range late {
 		if err := p.sweep(ctx, o); err != nil {
-			errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err))
+			errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err), p.records.SetDeadline(ctx, o.Job, grace))
 		}
 	}
 	return len(late), errors.Join(errs...)
@@ -58,16 +59,19 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) error {
 	r, err := p.load(ctx, o.Job)
 	switch {
-	case errors.Is(err, records.ErrNotFound) && o.By < strayAfter:
-		return nil
 	case errors.Is(err, records.ErrNotFound):
-		return p.records.ClearDeadline(ctx, o.Job)
+		return p.sweepStray(ctx, o)
 	case err != nil:
 		return err
+	case undeleted(r.job):
+		return p.putBack(ctx, r, deleteAgain)
 	case r.job.State.Settled():
-		return p.leave(ctx, r.job)
+		return p.leave(ctx, r.job, o.Deadline)
 	}
 	next := r.job.Next()
+	if next == nil {
+		return fmt.Errorf("this worker knows no state %q: upgrade it", r.job.State)
+	}
 	info, err := p.inspector.GetTaskInfo(next.Stage().Queue(), tasks.TaskID(next))
 	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
 		p.log.WarnContext(ctx, "task lost; enqueued again", "job", o.Job, "task", tasks.TaskID(next))
@@ -82,18 +86,28 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) error {
 	return p.sweepTask(ctx, r, info)
 }
 
+// sweepStray drops an entry without a record, once no Submit can be about to write it.
+func (p *Pipeline) sweepStray(ctx context.Context, o records.Overdue) error {
+	if o.By < strayAfter {
+		return nil
+	}
+	return p.records.ClearDeadline(ctx, o.Job, o.Deadline)
+}
+
 // sweepTask looks at the task that a job waits for. One that is still to run only needs time.
 func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInfo) error {
-	var decide decision
+	p.log.DebugContext(ctx, "job overdue", "job", r.job.ID, "state", r.job.State, "task", info.ID, "task_state", info.State.String())
 	switch info.State {
 	case asynq.TaskStateCompleted:
-		decide = nextEpoch
+		return p.putBack(ctx, r, nextEpoch)
 	case asynq.TaskStateArchived:
-		decide = p.afterArchived(info)
-	default:
-		return p.records.SetDeadline(ctx, r.job.ID, grace)
+		return p.putBack(ctx, r, p.afterArchived(r.job, info))
 	}
-	p.log.WarnContext(ctx, "job overdue", "job", r.job.ID, "state", r.job.State, "task", info.ID, "task_state", info.State.String())
+	return p.records.SetDeadline(ctx, r.job.ID, max(0, time.Until(info.NextProcessAt))+grace)
+}
+
+// putBack decides for a job that nothing moves any more, and enqueues what comes next.
+func (p *Pipeline) putBack(ctx context.Context, r *record, decide decision) error {
 	out, err := p.update(ctx, r, p.within(r.job, decide))
 	if err != nil {
 		return err
@@ -108,8 +122,13 @@ func nextEpoch(job *tasks.Job) outcome {
 }
 
 // afterArchived decides for a job whose task Asynq has archived without the job's knowing: its
-// worker died at every try.
-func (p *Pipeline) afterArchived(info *asynq.TaskInfo) decision {
+// worker died at every try, or a stranger's task with another request held its id.
+func (p *Pipeline) afterArchived(seen *tasks.Job, info *asynq.TaskInfo) decision {
+	if payload, err := tasks.Decode(asynq.NewTask(info.Type, info.Payload)); err == nil {
+		if create, ok := payload.(*tasks.Create); ok && !create.Matches(seen) {
+			return nextEpoch
+		}
+	}
 	why := "its task was archived: " + info.LastErr
 	return func(job *tasks.Job) outcome {
 		mark := job.Mark()
@@ -120,7 +139,7 @@ func (p *Pipeline) afterArchived(info *asynq.TaskInfo) decision {
 			job.Epoch++
 			return outcome{in: longestBackoff}
 		}
-		fail(job, stageOf(job.State), verdict{code: codeAttempts, message: why, hint: "see the worker's log for what it died of; then submit the request under a new id"})
+		fail(job, stageOf(job.State), verdict{code: codeAttempts, message: why, hint: "see the worker's log for what it died of. " + hintGaveUp(job)})
 		return outcome{}
 	}
 }

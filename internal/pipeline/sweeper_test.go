@@ -56,6 +56,21 @@ func TestSweeperFindsJobsWithoutATask(t *testing.T) {
 	w.checkDone("images")
 }
 
+// TestSubmitSurvivesALostTask: what Submit has accepted is never lost.
+func TestSubmitSurvivesALostTask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.forward(time.Until(w.clock()) + time.Second) // Submit goes by the real clock
+	if _, err := w.client.Submit(t.Context(), images()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.inspector.DeleteTask(tasks.StageCreate.Queue(), "images:create"); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	w.checkDone("images")
+}
+
 // TestSweeperOnTakenIDs: a finished task that holds the id a job needs is no task to wait for.
 func TestSweeperOnTakenIDs(t *testing.T) {
 	t.Parallel()

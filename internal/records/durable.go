@@ -17,13 +17,15 @@ const confirmWithin = time.Second
 
 // SaveDurably is Save for a write that must survive a failover: where Redis has replicas, it
 // waits until one of them has confirmed it, on the connection that wrote. ErrUnconfirmed means
-// that the write stands on the primary, but that no replica confirmed it in time.
+// that the write stands on the primary, but that no replica confirmed it in time. A Redis that
+// has lost the replicas it had may be cut off from them, so it confirms nothing any more until
+// they are back, or until the process is started anew.
 func (s *Store) SaveDurably(ctx context.Context, job string, data []byte, rev string) (string, error) {
 	next := rand.Text()
 	saved, err := s.saveAndWait(ctx, recordKey(job), rev, next, data)
 	switch {
 	case errors.Is(err, ErrUnconfirmed):
-		return next, err
+		return "", err
 	case err != nil:
 		return "", fmt.Errorf("save job %s durably: %w", job, err)
 	case !saved:
@@ -44,6 +46,11 @@ func (s *Store) saveAndWait(ctx context.Context, key, rev, next string, data []b
 	replicas, err := replicas(ctx, conn)
 	if err != nil {
 		return false, err
+	}
+	if replicas > 0 {
+		s.replicated.Store(true)
+	} else if s.replicated.Load() {
+		return false, fmt.Errorf("%w: it had replicas and has none now; bring one back, or start the worker anew if that is meant", ErrUnconfirmed)
 	}
 	pipe := conn.Pipeline()
 	wrote := save.Eval(ctx, pipe, []string{key}, rev, next, data, 0)

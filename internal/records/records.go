@@ -7,7 +7,7 @@
 // Keys (none is touched by a script together with one of another slot):
 //
 //	hourglass:{<job>}:record          hash: "job" the record as JSON, "rev" the revision
-//	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, ms
+//	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 package records
 
@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,7 +45,8 @@ func projectKey(project string) string { return "hourglass:{fleet}:project:" + p
 
 // Store keeps records in Redis. It is safe for concurrent use.
 type Store struct {
-	rdb redis.UniversalClient
+	rdb        redis.UniversalClient
+	replicated atomic.Bool // Redis has been seen with a replica
 }
 
 // New returns the store of the fleet whose Redis rdb speaks to. The caller closes rdb.

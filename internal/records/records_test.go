@@ -113,8 +113,18 @@ func TestDeadlines(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.ClearDeadline(ctx, "done"); err != nil {
+		seen, err := s.Deadline(ctx, "done")
+		if err != nil || seen == "" {
+			t.Fatalf("deadline: got %q, %v", seen, err)
+		}
+		if err := s.ClearDeadline(ctx, "done", seen); err != nil {
 			t.Fatal(err)
+		}
+		if err := s.ClearDeadline(ctx, "late", seen); err != nil { // not the one that was seen
+			t.Fatal(err)
+		}
+		if none, err := s.Deadline(ctx, "done"); err != nil || none != "" {
+			t.Fatalf("deadline after it was cleared: got %q, %v", none, err)
 		}
 		if diff := cmp.Diff([]string{"late", "later"}, overdueJobs(t, s, 10)); diff != "" {
 			t.Errorf("overdue (-want +got):\n%s", diff)
