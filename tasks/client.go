@@ -43,8 +43,9 @@ func NewClient(rdb redis.UniversalClient) *Client {
 //
 // Submitting the same id with the same request again changes nothing and returns the job as it
 // stands. The errors are ErrInvalid for a request that the API would refuse, ErrExists for an
-// id with a different request, or an error of Redis, after which Submit may be repeated with
-// the same id.
+// id with a different request, or an error of Redis. After that the job may have been accepted or
+// not; it is returned all the same, so that Submit can be repeated with its id, which is safe.
+// Without the id a repetition would buy twice.
 func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	job, err := NewJob(r, time.Now())
 	if err != nil {
@@ -52,14 +53,14 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	}
 	// The deadline first: from the moment the record exists, the sweeper must find it.
 	if err := c.records.SetDeadline(ctx, job.ID, submitDeadline); err != nil {
-		return nil, err
+		return job, err
 	}
 	rev, err := c.save(ctx, job, records.Absent)
 	if errors.Is(err, records.ErrConflict) {
 		return c.resubmit(ctx, job)
 	}
 	if err != nil {
-		return nil, err
+		return job, err
 	}
 	return job, c.enqueue(ctx, job, rev)
 }
@@ -69,10 +70,10 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 func (c *Client) resubmit(ctx context.Context, job *Job) (*Job, error) {
 	standing, rev, err := c.load(ctx, job.ID)
 	if err != nil {
-		return nil, err
+		return job, err
 	}
 	if !standing.Same(job) {
-		return nil, fmt.Errorf("%w: %s", ErrExists, job.ID)
+		return standing, fmt.Errorf("%w: %s", ErrExists, job.ID)
 	}
 	if standing.State != Pending {
 		return standing, nil

@@ -43,7 +43,7 @@ func TestSubmit(t *testing.T) {
 		}
 		other := textToVideo("j1")
 		other.Options.Overwrite = true
-		if _, err := c.Submit(ctx, other); !errors.Is(err, ErrExists) {
+		if standing, err := c.Submit(ctx, other); !errors.Is(err, ErrExists) || standing.Options.Overwrite {
 			t.Errorf("another request under the same id: got %v, want ErrExists", err)
 		}
 		if got := waitingTasks(t, c); len(got) != 1 || got[0].ID != "j1:create" {

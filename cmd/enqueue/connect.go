@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -17,19 +18,25 @@ const answerWithin = 5 * time.Second
 
 // withClient runs do with a client of a Redis that answers.
 func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) (err error) {
-	rdb, err := records.Connect(c.String(settings.FlagName("REDIS_URL")))
+	url, err := settings.Redis(c)
+	if err != nil {
+		return err
+	}
+	rdb, err := records.Connect(url)
 	if err != nil {
 		return settings.Usage("REDIS_URL: %w", err)
 	}
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if err := rdb.Ping(asking).Err(); err != nil {
+	err = rdb.Ping(asking).Err()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: no answer within %s; is it running, and is the address right?", errUnreachable, answerWithin)
+	case err != nil && ctx.Err() == nil && errors.Is(unreachable(err), errUnreachable):
 		return unreachable(err)
+	case err != nil:
+		return fmt.Errorf("REDIS_URL: Redis answers, but refuses: %w; see user, password and database", err)
 	}
-	err = do(tasks.NewClient(rdb))
-	if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-		return unreachable(err)
-	}
-	return err
+	return unreachable(do(tasks.NewClient(rdb)))
 }

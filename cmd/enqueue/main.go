@@ -38,8 +38,10 @@ const exitCodes = `exit codes:
    124 the wait timed out   130 interrupted (the job goes on)`
 
 var (
+	errTimeout     = errors.New("timed out")
+	errInterrupted = errors.New("interrupted")
 	errJobFailed   = errors.New("not every job is done")
-	errUnreachable = errors.New("the server at REDIS_URL can't be reached")
+	errUnreachable = errors.New("Redis, at REDIS_URL, can't be reached")
 )
 
 func main() {
@@ -69,7 +71,8 @@ func exitCode(err error, stderr io.Writer) int {
 		{tasks.ErrInvalid, exitRefused},
 		{tasks.ErrExists, exitExists},
 		{errUnreachable, exitUnreachable},
-		{context.DeadlineExceeded, exitTimeout},
+		{errTimeout, exitTimeout},
+		{errInterrupted, exitInterrupted},
 		{context.Canceled, exitInterrupted},
 	} {
 		if errors.Is(err, c.err) {
@@ -91,7 +94,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Description: exitCodes,
 		Writer:      stdout,
 		ErrWriter:   stderr,
-		Flags:       []cli.Flag{settings.RedisURL()},
+		Flags:       []cli.Flag{settings.RedisFlag()},
 		Commands:    commands,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
@@ -105,7 +108,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // unreachable tells an error of the network to Redis from what Redis or the job said.
 func unreachable(err error) error {
-	var network net.Error
+	var network *net.OpError
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, redis.ErrPoolTimeout) {
 		return fmt.Errorf("%w: %w; is it running, and is the address right?", errUnreachable, err)
 	}

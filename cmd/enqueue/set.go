@@ -34,7 +34,7 @@ func parsePath(path string) ([]step, error) {
 		for index := range strings.SplitSeq(rest, "[") {
 			n, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
 			if err != nil || !strings.HasSuffix(index, "]") || n < 0 || n >= longestList {
-				return nil, fmt.Errorf("%q: want an index such as [0]", "["+index)
+				return nil, fmt.Errorf("%q: want an index such as [0], below %d", "["+index, longestList)
 			}
 			steps = append(steps, step{index: n})
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -65,10 +66,10 @@ func printText(w io.Writer, job *tasks.Job) error {
 		line += fmt.Sprintf("\n  %s\t%d bytes\t%s", o.URL, o.Size, o.Checksum)
 	}
 	if h := job.Hold; h != nil {
-		line += fmt.Sprintf("\n  held since %s: %s: %s", h.Since.Format("15:04:05"), h.Code, h.Message)
+		line += fmt.Sprintf("\n  held since %s: %s: %s", h.Since.Format(time.RFC3339), h.Code, h.Message)
 	}
 	if e := job.Error; e != nil {
-		line += fmt.Sprintf("\n  %s failed: %s: %s\n  to do: %s", e.Stage, e.Code, e.Message, e.Hint)
+		line += fmt.Sprintf("\n  %s: %s: %s\n  to do: %s", e.Stage, e.Code, e.Message, e.Hint)
 	}
 	if job.RemoteReason != nil {
 		line += fmt.Sprintf("\n  remote project %s: %s", *job.Remote, *job.RemoteReason)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,7 @@ func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 
 An id makes the call safe to repeat: the same request under the same id is one job.`,
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body, `PATH=VALUE`; the value is JSON if it parses as JSON, else a string"},
+			&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body, `PATH=VALUE`; the value is JSON if it parses as JSON, else a string ('\"12\"' for a string that looks like a number)"},
 			&cli.StringFlag{Name: "body", Usage: "the request body: `JSON`, @FILE, or - for standard input"},
 			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
@@ -38,10 +39,19 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			if err != nil {
 				return err
 			}
+			if _, err := tasks.NewCreate(request); err != nil {
+				return err // what can't be accepted need not wait for Redis
+			}
 			return withClient(ctx, c, func(client *tasks.Client) error {
 				job, err := client.Submit(ctx, request)
+				if err != nil && job != nil && !errors.Is(err, tasks.ErrExists) {
+					return fmt.Errorf("job %s may have been accepted: submit it again with --id %s, which is safe: %w", job.ID, job.ID, err)
+				}
 				if err != nil {
 					return err
+				}
+				if job.State != tasks.Pending {
+					_, _ = fmt.Fprintf(stderr, "job %s exists already and is %s\n", job.ID, job.State)
 				}
 				for _, w := range job.Warnings {
 					_, _ = fmt.Fprintf(stderr, "warning: %s\n", w)
@@ -103,12 +113,12 @@ func readBody(arg string, stdin io.Reader) ([]byte, error) {
 
 // setFields lays single fields over a body.
 func setFields(text []byte, sets []string) (json.RawMessage, error) {
-	if len(sets) == 0 {
-		return text, nil
-	}
 	var body any
 	if err := decode(text, &body); err != nil {
 		return nil, settings.Usage("--body: not JSON: %w", err)
+	}
+	if len(sets) == 0 {
+		return text, nil
 	}
 	for _, set := range sets {
 		path, value, found := strings.Cut(set, "=")

@@ -52,6 +52,7 @@ func waitCommand(stdout, stderr io.Writer) *cli.Command {
 
 // waited is what came of waiting for one job.
 type waited struct {
+	id  string
 	job *tasks.Job
 	err error
 }
@@ -63,28 +64,45 @@ func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, 
 	for _, id := range ids {
 		go func() {
 			job, err := client.Wait(ctx, id)
-			settled <- waited{job, err}
+			settled <- waited{id, job, err}
 		}()
 	}
 	var errs []error
+	var left []string
 	for range ids {
 		w := <-settled
-		if w.err != nil {
+		switch {
+		case w.err != nil && ctx.Err() != nil && !errors.Is(w.err, tasks.ErrNotFound):
+			left = append(left, w.id)
+		case w.err != nil:
+			_, _ = fmt.Fprintf(stderr, "%v\n", w.err) // at once: others may take hours
 			errs = append(errs, w.err)
-			continue
-		}
-		if w.job.State != tasks.Done {
-			errs = append(errs, fmt.Errorf("%w: %s is %s", errJobFailed, w.job.ID, w.job.State))
-		}
-		if err := printJob(stdout, w.job, asJSON); err != nil {
-			errs = append(errs, err)
+		default:
+			errs = append(errs, printSettled(stdout, w.job, asJSON))
 		}
 	}
-	if ctx.Err() != nil {
-		_, _ = fmt.Fprintf(stderr, "the jobs go on; wait for them again with: enqueue wait %s\n", strings.Join(ids, " "))
-		return ctx.Err()
+	return errors.Join(append(errs, goOn(ctx, left, stderr))...)
+}
+
+// printSettled prints a settled job; one that is not done is an error.
+func printSettled(stdout io.Writer, job *tasks.Job, asJSON bool) error {
+	err := printJob(stdout, job, asJSON)
+	if job.State != tasks.Done {
+		err = errors.Join(err, fmt.Errorf("%w: %s is %s", errJobFailed, job.ID, job.State))
 	}
-	return errors.Join(errs...)
+	return err
+}
+
+// goOn says what becomes of the jobs that nobody waits for any more.
+func goOn(ctx context.Context, left []string, stderr io.Writer) error {
+	if len(left) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintf(stderr, "%s not settled yet, and going on; wait again with: enqueue wait %s\n", jobs(len(left)), strings.Join(left, " "))
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errTimeout
+	}
+	return errInterrupted
 }
 
 func jobs(n int) string {

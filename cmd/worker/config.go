@@ -3,7 +3,10 @@ package main
 import (
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,10 +50,10 @@ func varConcurrency(s tasks.Stage) string {
 // flags declares every setting once: variable, default, meaning, and what it takes.
 func flags() []cli.Flag {
 	return []cli.Flag{
-		settings.RedisURL(),
+		settings.RedisFlag(),
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
 		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir"),
-		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: cli.EnvVars(varPathStyle)},
+		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: settings.From(varPathStyle)},
 		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez and /readyz; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
@@ -68,11 +71,11 @@ func flags() []cli.Flag {
 }
 
 func text(variable, value, usage string) cli.Flag {
-	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: cli.EnvVars(variable)}
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable)}
 }
 
 func count(variable string, value int, usage string) cli.Flag {
-	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: cli.EnvVars(variable), Validator: func(n int) error {
+	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable), Validator: func(n int) error {
 		if n < 1 {
 			return settings.Usage("%s: must be at least 1, not %d", variable, n)
 		}
@@ -81,7 +84,7 @@ func count(variable string, value int, usage string) cli.Flag {
 }
 
 func duration(variable string, value time.Duration, usage string) cli.Flag {
-	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + "; a duration such as 90s or 24h", Sources: cli.EnvVars(variable), Validator: func(d time.Duration) error {
+	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + "; a duration such as 90s or 24h", Sources: settings.From(variable), Validator: func(d time.Duration) error {
 		if d < 0 {
 			return settings.Usage("%s: must not be negative: %s", variable, d)
 		}
@@ -107,8 +110,12 @@ func read(c *cli.Command) (config, error) {
 	}
 	get := func(variable string) string { return c.String(settings.FlagName(variable)) }
 	long := func(variable string) time.Duration { return c.Duration(settings.FlagName(variable)) }
+	redisURL, err := settings.Redis(c)
+	if err != nil {
+		return config{}, err
+	}
 	conf := config{
-		redisURL: get("REDIS_URL"), baseURL: get(varBaseURL), storageURL: get(varStorageURL),
+		redisURL: redisURL, baseURL: get(varBaseURL), storageURL: get(varStorageURL),
 		pathStyle: c.Bool(settings.FlagName(varPathStyle)),
 		httpAddr:  get(varHTTPAddr),
 		handlers:  map[tasks.Stage]int{},
@@ -118,12 +125,15 @@ func read(c *cli.Command) (config, error) {
 			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
 		},
 	}
+	if _, port, err := net.SplitHostPort(conf.httpAddr); err != nil || !validPort(port) {
+		return conf, settings.Usage("%s: %q: want host:port, such as 127.0.0.1:8420", varHTTPAddr, conf.httpAddr)
+	}
 	if conf.pipeline.RecordTTL < time.Minute || conf.pipeline.GiveUp < time.Minute {
 		return conf, settings.Usage("%s and %s: must be at least 1m", varRecordTTL, varGiveUp)
 	}
 	for name := range strings.SplitSeq(get(varStages), ",") {
 		stage := tasks.Stage(strings.TrimSpace(name))
-		if stageIndex(stage) < 0 {
+		if !slices.Contains(tasks.Stages(), stage) {
 			return conf, settings.Usage("%s: no stage is called %q: want some of create,poll,download,cleanup", varStages, name)
 		}
 		conf.handlers[stage] = c.Int(settings.FlagName(varConcurrency(stage)))
@@ -131,13 +141,9 @@ func read(c *cli.Command) (config, error) {
 	return conf, readLog(&conf, get(varLogFormat), get(varLogLevel))
 }
 
-func stageIndex(stage tasks.Stage) int {
-	for i, s := range tasks.Stages() {
-		if s == stage {
-			return i
-		}
-	}
-	return -1
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= 0 && n <= 65535
 }
 
 func readLog(conf *config, format, level string) error {

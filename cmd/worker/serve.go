@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,7 +48,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	sweeping, stopSweeping := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() { p.SweepEvery(sweeping); close(swept) }()
-	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", len(c.handlers))
+	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)))
 
 	select {
 	case err = <-failed:

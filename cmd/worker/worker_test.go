@@ -100,12 +100,17 @@ func TestWrongSettings(t *testing.T) {
 		{"Redis", "REDIS_URL", "http://:canary@host", nil},
 		{"API", "MAGIC_HOUR_BASE_URL", "ftp://host", nil},
 		{"store", "STORAGE_URL", "gs://bucket", nil},
+		{"an address without a port", "HOURGLASS_HTTP_ADDR", "localhost", nil},
+		{"a port that is none", "HOURGLASS_HTTP_ADDR", ":99999", nil},
+		{"a key of two lines", "MAGIC_HOUR_API_KEY", "mhk_\ncanary", nil},
+		{"a file that is not there", "REDIS_URL_FILE", "/nowhere/redis-url", nil},
 		{"a flag wins over its variable", "HOURGLASS_STAGES", "create", []string{"--stages", "render"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			clean(t)
 			t.Setenv(tt.variable, tt.value)
+			t.Setenv("HOURGLASS_DRAIN", os.Getenv("HOURGLASS_DRAIN")) // empty is not set
 			err := run(t.Context(), append([]string{"worker"}, tt.args...), io.Discard, io.Discard)
 			if code := exitCode(err, io.Discard); code != 2 || !strings.Contains(err.Error(), tt.variable) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("exit %d: %v; want 2, naming %s", code, err, tt.variable)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hibiken/asynq"
 )
 
 // TestStatusJSON holds the names of the fields to the letter: other tools rely on them.
@@ -50,6 +52,17 @@ func TestStatusJSON(t *testing.T) {
 	if second["n"] != 2.0 || second["key"] != "out/j1/2.png" || second["url"] != "s3://media/out/j1/2.png" || second["content_type"] != "image/png" || !strings.HasPrefix(second["checksum"].(string), "crc64nvme:") {
 		t.Errorf("output: %v", second)
 	}
+	task, err := f.inspector.GetTaskInfo("hourglass-cleanup", "j1:cleanup")
+	if err != nil || task.State != asynq.TaskStateCompleted {
+		t.Fatalf("the finished task is not there to be seen: %+v, %v", task, err)
+	}
+	var result struct {
+		State string
+		Keys  []string
+	}
+	if err := json.Unmarshal(task.Result, &result); err != nil || result.State != "done" || len(result.Keys) != 2 || strings.Contains(string(task.Result), "\n") {
+		t.Errorf("its result: %s, %v", task.Result, err)
+	}
 	for _, field := range []string{"created_at", "updated_at", "stored_at", "done_at"} {
 		if _, err := time.Parse(time.RFC3339Nano, status[field].(string)); err != nil {
 			t.Errorf("%s: %v", field, err)
@@ -87,6 +100,9 @@ func TestExitCodes(t *testing.T) {
 		{"no file", []string{"submit", "text-to-video", "--body", "@/nowhere.json"}, 2, "/nowhere.json"},
 		{"bad timeout", []string{"wait", "stays", "--timeout", "soon"}, 2, "soon"},
 		{"bad Redis URL", []string{"--redis-url", "http://:secretpass@x", "status", "stays"}, 2, "REDIS_URL"},
+		{"a body that is no JSON", []string{"submit", "text-to-video", "--body", "{"}, 2, "--body"},
+		{"refused, though Redis is away", []string{"--redis-url", "redis://127.0.0.1:1", "submit", "text-to-smell"}, 4, "text-to-smell"},
+		{"a wrong password", []string{"--redis-url", strings.Replace(f.redisURL, "redis://", "redis://ada:secretpass@", 1), "status", "stays"}, 1, "REDIS_URL"},
 		{"missing field", []string{"submit", "text-to-video", "--set", "end_seconds=5"}, 4, "style"},
 		{"out of bounds", []string{"submit", "text-to-video", "--set", "end_seconds=500", "--set", "style.prompt=x"}, 4, "end_seconds"},
 		{"unknown operation", []string{"submit", "text-to-smell"}, 4, "text-to-smell"},

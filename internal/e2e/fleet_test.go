@@ -209,15 +209,18 @@ func (f *fleet) get(url string, out any) int {
 	return f.do(req, out)
 }
 
-// put steers fakehour.
-func (f *fleet) put(path, body string) {
+// put and post steer fakehour.
+func (f *fleet) put(path, body string)  { f.steer(http.MethodPut, path, body) }
+func (f *fleet) post(path, body string) { f.steer(http.MethodPost, path, body) }
+
+func (f *fleet) steer(method, path, body string) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPut, f.api+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.api+path, strings.NewReader(body))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	if status := f.do(req, nil); status > 299 {
-		f.t.Fatalf("PUT %s: %d", path, status)
+		f.t.Fatalf("%s %s: %d", method, path, status)
 	}
 }
 

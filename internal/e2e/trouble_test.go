@@ -58,6 +58,37 @@ func TestCompleteWithoutDownloads(t *testing.T) {
 	}
 }
 
+// TestDrainLetsAPurchaseEnd: a purchase whose answer is on its way is waited for, whatever the
+// drain time says, and only then does the worker end; meanwhile it is not ready.
+func TestDrainLetsAPurchaseEnd(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, "--render", "10ms")
+	f.post("/_fake/faults", `{"call":"create","do":"hang","after":true}`)
+	worker, url := f.startWorker("HOURGLASS_DRAIN=100ms", "HOURGLASS_STAGES=create")
+	r := request(0)
+	f.submit(r)
+	f.eventually("the purchase is charged", func() bool { return f.totals().Creates == 1 })
+	if err := worker.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("the worker is not ready", func() bool { return f.get(url+"/readyz", nil) == 503 })
+	f.eventually("the queue has its task back", func() bool {
+		info, err := f.inspector.GetTaskInfo("hourglass-create", r.ID+":create")
+		return err == nil && info.State == asynq.TaskStatePending
+	})
+	f.post("/_fake/release", ``)
+	if worker.find(`"worker stopped"`) == "" {
+		t.Fatal("the worker did not end")
+	}
+	if got := f.state(r.ID); got != tasks.Rendering {
+		t.Errorf("got %s, want the answer of the purchase recorded", got)
+	}
+	f.startWorker()
+	if _, stderr, code := f.enqueue("wait", r.ID, "--timeout", "1m"); code != 0 || f.totals().Creates != 1 {
+		t.Errorf("exit %d after %d creates: %s", code, f.totals().Creates, stderr)
+	}
+}
+
 // TestUnreadableTask is archived with its reason at the first try, and the worker lives.
 func TestUnreadableTask(t *testing.T) {
 	t.Parallel()
@@ -84,7 +115,7 @@ func TestUnreadableTask(t *testing.T) {
 func TestWorkerDrains(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "--render", "3s")
-	worker, url := f.startWorker()
+	worker, url := f.startWorker("HOURGLASS_STAGES=create")
 	if status := f.get(url+"/readyz", nil); status != 200 {
 		t.Errorf("/readyz: %d", status)
 	}
@@ -100,6 +131,9 @@ func TestWorkerDrains(t *testing.T) {
 	}
 	if worker.find(`"worker stopped"`) == "" {
 		t.Error("the worker did not drain")
+	}
+	if got := f.totals().Polls; got != 0 {
+		t.Errorf("a worker of the create stage alone has polled %d times", got)
 	}
 	f.startWorker()
 	if out, stderr, code := f.enqueue(append([]string{"wait", "--timeout", "1m"}, ids...)...); code != 0 {

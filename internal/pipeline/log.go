@@ -2,10 +2,27 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/tasks"
 )
+
+// logSetback says why a task is to be run again. What costs no attempt is seen on the job, as its
+// hold, and logged when that begins and ends.
+func (p *Pipeline) logSetback(ctx context.Context, job *tasks.Job, stage tasks.Stage, err error) {
+	var s *setback
+	switch {
+	case !errors.As(err, &s):
+	case s.class == transient:
+		retried, _ := asynq.GetRetryCount(ctx)
+		p.log.WarnContext(ctx, "to be tried again", "job", job.ID, "state", job.State, "stage", stage, "attempt", retried+1, "reason", err)
+	default:
+		p.log.DebugContext(ctx, "to be tried again", "job", job.ID, "state", job.State, "stage", stage, "reason", err)
+	}
+}
 
 // logTransition writes the one line that a job's step from state to state is worth.
 func (p *Pipeline) logTransition(ctx context.Context, from, job *tasks.Job) {

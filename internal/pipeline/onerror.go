@@ -30,7 +30,7 @@ func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 	case before != nil && before.Code == v.code:
 		return before
 	}
-	return &tasks.Hold{Code: v.code, Message: v.message, Since: p.now().UTC()}
+	return &tasks.Hold{Code: v.code, Message: v.message + "; " + v.hint, Since: p.now().UTC()}
 }
 
 // giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by

@@ -168,12 +168,13 @@ func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duratio
 func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev string) {
 	from := r.job
 	r.job, r.rev = job, rev
-	switch {
-	case from.State != job.State || from == job:
+	if from.State != job.State || from == job {
 		p.logTransition(ctx, from, job)
+	}
+	switch {
 	case from.Hold == nil && job.Hold != nil:
 		p.log.WarnContext(ctx, "job held", "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
-	case from.Hold != nil && job.Hold == nil:
+	case from.Hold != nil && job.Hold == nil && !job.State.Settled():
 		p.log.InfoContext(ctx, "job no longer held", "job", job.ID, "state", job.State)
 	}
 }

@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -40,7 +38,7 @@ func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int
 			ShutdownTimeout:          drain,
 			IsFailure:                costsAttempt,
 			RetryDelayFunc:           retryDelay,
-			Logger:                   asynqLog{p.log.With("queue", stage.Queue())},
+			Logger:                   &asynqLog{log: p.log.With("queue", stage.Queue()), now: p.now},
 			LogLevel:                 asynq.WarnLevel,
 		})
 		if err := server.Start(asynq.HandlerFunc(p.Handle)); err != nil {
@@ -65,17 +63,4 @@ func (s *Servers) Shutdown() {
 	}
 	wg.Wait()
 	s.pipeline.buying.Wait()
-}
-
-// asynqLog passes what Asynq has to say to the log of the worker.
-type asynqLog struct{ log *slog.Logger }
-
-func (l asynqLog) Debug(a ...any) { l.write(slog.LevelDebug, a) }
-func (l asynqLog) Info(a ...any)  { l.write(slog.LevelDebug, a) }
-func (l asynqLog) Warn(a ...any)  { l.write(slog.LevelWarn, a) }
-func (l asynqLog) Error(a ...any) { l.write(slog.LevelError, a) }
-func (l asynqLog) Fatal(a ...any) { l.write(slog.LevelError, a) }
-
-func (l asynqLog) write(level slog.Level, a []any) {
-	l.log.Log(context.Background(), level, "asynq: "+fmt.Sprint(a...))
 }

@@ -43,6 +43,7 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		return err
 	}
 	if out.err != nil {
+		p.logSetback(ctx, r.job, payload.Stage(), out.err)
 		return out.err
 	}
 	if err := p.handOn(ctx, r.job, out.in); err != nil {

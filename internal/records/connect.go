@@ -3,6 +3,7 @@ package records
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 
@@ -30,9 +31,9 @@ func Connect(rawURL string) (redis.UniversalClient, error) {
 		}
 		return redis.NewClient(o), nil
 	case "redis-sentinel":
-		return connectSentinel(oneHost(rest))
+		return connectSentinel(oneHost(rest, "26379"))
 	case "redis-cluster":
-		o, err := redis.ParseClusterURL(oneHost(rest))
+		o, err := redis.ParseClusterURL(oneHost(rest, "6379"))
 		if err != nil {
 			return nil, withoutURL(err)
 		}
@@ -57,17 +58,23 @@ func connectSentinel(plainURL string) (redis.UniversalClient, error) {
 }
 
 // oneHost turns "user@host1,host2/0?x=y", which is no URL by the standard, into the form that
-// go-redis reads: the first host in the authority, the others as addr parameters.
-func oneHost(rest string) string {
+// go-redis reads: the first host in the authority, the others as addr parameters, and each with
+// its port.
+func oneHost(rest, port string) string {
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path, _ := strings.Cut(rest, "/")
 	user, hosts := "", authority
 	if at := strings.LastIndex(authority, "@"); at >= 0 {
 		user, hosts = authority[:at+1], authority[at+1:]
 	}
-	first, others, _ := strings.Cut(hosts, ",")
-	for host := range strings.SplitSeq(others, ",") {
-		if host != "" {
+	first := ""
+	for host := range strings.SplitSeq(hosts, ",") {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+		if first == "" {
+			first = host
+		} else {
 			query += "&addr=" + url.QueryEscape(host)
 		}
 	}

@@ -24,6 +24,10 @@ func TestConnect(t *testing.T) {
 			o := rdb.(*redis.Client).Options()
 			return o.Password == "secret" && o.DB == 4
 		}},
+		{"cluster, without ports", "redis-cluster://a,b", func(rdb redis.UniversalClient) bool {
+			return strings.Join(rdb.(*redis.ClusterClient).Options().Addrs, " ") == "a:6379 b:6379"
+		}},
+		{"sentinel, without ports", "redis-sentinel://a,b?master_name=m", func(redis.UniversalClient) bool { return true }},
 		{"cluster", "redis-cluster://ada:secret@a:1,b:2,c:3", func(rdb redis.UniversalClient) bool {
 			o := rdb.(*redis.ClusterClient).Options()
 			return strings.Join(o.Addrs, " ") == "a:1 b:2 c:3" && o.Username == "ada" && o.Password == "secret"

@@ -1,6 +1,6 @@
 // Package settings declares settings the one way that all commands share: a flag wins over its
 // variable, and the variable over the default; a secret comes from a variable or a file only,
-// because a flag shows in the list of processes.
+// because a flag shows in the list of processes. An empty variable is one that is not set.
 package settings
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v3"
 )
@@ -31,14 +32,47 @@ func FlagName(variable string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(variable, "HOURGLASS_")), "_", "-")
 }
 
-// RedisURL is the setting that every command has.
-func RedisURL() cli.Flag {
+// From is where a flag gets its value when it is not given: the variable.
+func From(variable string) cli.ValueSourceChain {
+	return cli.NewValueSourceChain(env(variable))
+}
+
+// env is a variable that counts as not set while it is empty, as compose files leave it.
+type env string
+
+// Lookup returns the variable's value.
+func (e env) Lookup() (string, bool) {
+	v := os.Getenv(string(e))
+	return v, v != ""
+}
+
+// IsFromEnv lets the help show the variable.
+func (e env) IsFromEnv() bool { return true }
+
+// Key is the variable's name.
+func (e env) Key() string { return string(e) }
+
+func (e env) String() string   { return fmt.Sprintf("environment variable %q", string(e)) }
+func (e env) GoString() string { return e.String() }
+
+const redisURL = "REDIS_URL"
+
+// RedisFlag is the setting that every command has; Redis reads it.
+func RedisFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name:    FlagName("REDIS_URL"),
+		Name:    FlagName(redisURL),
 		Usage:   "Redis: redis://, rediss://, redis-sentinel://host1,host2?master_name=NAME or redis-cluster://host1,host2; with user, password and database. REDIS_URL_FILE names a file that holds it",
 		Value:   "redis://127.0.0.1:6379/0",
-		Sources: cli.NewValueSourceChain(cli.EnvVar("REDIS_URL"), fileOf("REDIS_URL_FILE")),
+		Sources: From(redisURL),
 	}
+}
+
+// Redis returns the URL of Redis: the flag, the variable, the file, or the default.
+func Redis(c *cli.Command) (string, error) {
+	if name := FlagName(redisURL); c.IsSet(name) || os.Getenv(redisURL+"_FILE") == "" {
+		return c.String(name), nil
+	}
+	return Secret(redisURL)
 }
 
 // Secret reads a secret from a variable, or from the file that variable_FILE names. The file is
@@ -46,7 +80,7 @@ func RedisURL() cli.Flag {
 // the variable and never the secret.
 func Secret(variable string) (string, error) {
 	if v := os.Getenv(variable); v != "" {
-		return v, nil
+		return oneLine(variable, v)
 	}
 	path := os.Getenv(variable + "_FILE")
 	if path == "" {
@@ -57,22 +91,15 @@ func Secret(variable string) (string, error) {
 		return "", Usage("%s_FILE: %w", variable, err)
 	}
 	if v := strings.TrimSpace(string(text)); v != "" {
-		return v, nil
+		return oneLine(variable+"_FILE", v)
 	}
-	return "", Usage("%s_FILE: %s is empty", variable, path)
+	return "", Usage("%s_FILE: the file %q is empty", variable, path)
 }
 
-// fileOf is the value in the file that a variable names.
-type fileOf string
-
-func (f fileOf) Lookup() (string, bool) {
-	path := os.Getenv(string(f))
-	if path == "" {
-		return "", false
+// oneLine refuses what can't be sent in a header.
+func oneLine(variable, v string) (string, error) {
+	if strings.ContainsFunc(v, unicode.IsControl) {
+		return "", Usage("%s: want one line, without control characters", variable)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	return strings.TrimSpace(string(text)), err == nil
+	return v, nil
 }
-
-func (f fileOf) String() string   { return "file named by " + string(f) }
-func (f fileOf) GoString() string { return f.String() }
