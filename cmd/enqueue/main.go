@@ -41,7 +41,7 @@ var (
 	errTimeout     = errors.New("timed out")
 	errInterrupted = errors.New("interrupted")
 	errJobFailed   = errors.New("not every job is done")
-	errUnreachable = errors.New("Redis, at REDIS_URL, can't be reached")
+	errUnreachable = errors.New("can't reach Redis at REDIS_URL")
 )
 
 func main() {

@@ -40,10 +40,10 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	markedAt := p.now() // before it is written: the writing may freeze, too
 	if err := p.mark(ctx, r, token); err != nil {
 		return p.unmarked(ctx, r, token, err)
 	}
-	markedAt := p.now()
 	// From here on nothing but the client's own limits may end the call: what the API is about to
 	// answer is paid for.
 	p.buying.Add(1)

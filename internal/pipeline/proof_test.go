@@ -108,7 +108,7 @@ func TestProofIsMoreThanLength(t *testing.T) {
 		t.Fatal(err)
 	}
 	body[len(body)/2] ^= 1
-	if err := os.WriteFile(path, body, 0o600); err != nil {
+	if err := os.WriteFile(path, body, 0o600); err != nil { //nolint:gosec // a file of this test
 		t.Fatal(err)
 	}
 	if err := w.step(cleanup); err != nil {
