@@ -68,12 +68,12 @@ type fleet struct {
 // newFleet starts Redis, an S3 server and fakehour. Workers are started by the test.
 func newFleet(t *testing.T, fakehour ...string) *fleet {
 	t.Helper()
-	bin, err := programs()
-	if err != nil {
+	f := &fleet{t: t, s3: testservers.VersityGW(t, "media")}
+	addr := testservers.Redis(t)
+	var err error
+	if f.bin, err = programs(); err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{t: t, bin: bin, s3: testservers.VersityGW(t, "media")}
-	addr := testservers.Redis(t)
 	f.redisURL = "redis://" + addr + "/0"
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = rdb.Close() })
