@@ -168,7 +168,7 @@ func (c *Client) unseen(id string, notFound error) (*Job, error) {
 	}
 	if info.State == asynq.TaskStateArchived {
 		job.State = Failed
-		job.Error = &Error{Stage: string(StageCreate), Code: "refused", Message: info.LastErr, Hint: "mend the task and enqueue it under a new id; nothing was charged"}
+		job.Error = &Error{Stage: string(StageCreate), Code: "bad_task", Message: info.LastErr, Hint: "mend the task and enqueue it under a new id; nothing was charged"}
 	}
 	return job, nil
 }

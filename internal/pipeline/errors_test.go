@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,5 +152,27 @@ func TestPollDelay(t *testing.T) {
 	}
 	if a, b := pollDelay(time.Minute, "j1", 1), pollDelay(time.Minute, "j2", 1); a == b {
 		t.Error("two jobs poll in step")
+	}
+}
+
+// TestErrorCodesAreDocumented: a code that nobody can look up is of no use at three in the morning.
+func TestErrorCodesAreDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`\n\tcode\w+\s+= "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(codes) < 10 {
+		t.Fatalf("found only %d codes", len(codes))
+	}
+	for _, code := range codes {
+		if !strings.Contains(string(docs), "\n| `"+code[1]+"` |") {
+			t.Errorf("docs/errors.md does not list %s", code[1])
+		}
 	}
 }
