@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
 
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -47,14 +48,9 @@ var (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	redis.SetLogger(silence{})
+	records.Quiet()
 	os.Exit(exitCode(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr), os.Stderr))
 }
-
-// silence is the log of the Redis client: what it has to say comes back as errors too.
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
 
 // exitCode tells what went wrong, in words and as a number.
 func exitCode(err error, stderr io.Writer) int {

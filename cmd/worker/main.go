@@ -12,24 +12,18 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
 
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	redis.SetLogger(silence{})
+	records.Quiet()
 	os.Exit(exitCode(run(ctx, os.Args, os.Stdout, os.Stderr), os.Stderr))
 }
-
-// silence is the log of the Redis client: what it has to say comes back as errors too, and those
-// go through the log of the worker.
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
 
 // exitCode is 0, 1 for a failure, or 2 for wrong or missing settings.
 func exitCode(err error, stderr io.Writer) int {

@@ -16,15 +16,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
 var update = flag.Bool("update", false, "write the golden file of --help")
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{})
+	records.Quiet()
 	os.Exit(m.Run())
 }
 

@@ -198,6 +198,31 @@ func (w *world) step(info *asynq.TaskInfo) error {
 	return result
 }
 
+// untilStage runs a job until the task of a stage is all that waits.
+func (w *world) untilStage(stage tasks.Stage) *asynq.TaskInfo {
+	w.t.Helper()
+	for range 50 {
+		infos := w.waiting()
+		if len(infos) == 1 && infos[0].Queue == stage.Queue() {
+			return infos[0]
+		}
+		for _, info := range infos {
+			w.forward(10 * time.Second)
+			if err := w.step(info); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	w.t.Fatalf("%s never came", stage)
+	return nil
+}
+
+// untilCleanup runs a job until its cleanup is all that waits.
+func (w *world) untilCleanup() *asynq.TaskInfo {
+	w.t.Helper()
+	return w.untilStage(tasks.StageCleanup)
+}
+
 // sweep lets enough time pass for every deadline, and reports whether the sweeper found work.
 func (w *world) sweep() bool {
 	w.t.Helper()

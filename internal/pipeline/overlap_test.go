@@ -13,25 +13,6 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// untilStage runs a job until the task of a stage is all that waits.
-func (w *world) untilStage(stage tasks.Stage) *asynq.TaskInfo {
-	w.t.Helper()
-	for range 50 {
-		infos := w.waiting()
-		if len(infos) == 1 && infos[0].Queue == stage.Queue() {
-			return infos[0]
-		}
-		for _, info := range infos {
-			w.forward(10 * time.Second)
-			if err := w.step(info); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-	}
-	w.t.Fatalf("%s never came", stage)
-	return nil
-}
-
 // TestLateDecision: a download that another handler has overtaken, all the way to the end, does
 // not bring the job back.
 func TestLateDecision(t *testing.T) {

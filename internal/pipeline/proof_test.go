@@ -14,25 +14,6 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// untilCleanup runs a job until its cleanup is all that waits.
-func (w *world) untilCleanup() *asynq.TaskInfo {
-	w.t.Helper()
-	for range 50 {
-		infos := w.waiting()
-		if len(infos) == 1 && infos[0].Queue == "hourglass-cleanup" {
-			return infos[0]
-		}
-		for _, info := range infos {
-			w.forward(10 * time.Second)
-			if err := w.step(info); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-	}
-	w.t.Fatal("the cleanup never came")
-	return nil
-}
-
 // TestNoDeleteBeforeSecondProof changes what was proved after it was proved.
 func TestNoDeleteBeforeSecondProof(t *testing.T) {
 	t.Parallel()

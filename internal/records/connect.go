@@ -1,6 +1,7 @@
 package records
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -89,3 +90,11 @@ func withoutURL(err error) error {
 	}
 	return fmt.Errorf("not a URL of Redis: %w", err)
 }
+
+// Quiet silences the log that the Redis client keeps by itself, for the whole process: what it
+// has to say comes back as errors too. Called once, before the first client is made.
+func Quiet() { redis.SetLogger(silence{}) }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
