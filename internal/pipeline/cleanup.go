@@ -19,6 +19,9 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
 		return func(job *tasks.Job) outcome {
+			if !project.Deleted() && p.mayComeBack(job) {
+				return lookAgain(job)
+			}
 			return finish(job, tasks.RemoteDeleted, goneReason)
 		}, nil
 	}

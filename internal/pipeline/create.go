@@ -26,6 +26,8 @@ const markLife = 25 * time.Second
 // where there is one, before the request leaves; whoever finds a mark that is not its own does
 // not buy, but parks the job.
 func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
+	p.buying.Add(1)
+	defer p.buying.Done()
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
@@ -40,14 +42,15 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // the worker is stopping: not the moment to begin a purchase
+	}
 	markedAt := p.now() // before it is written: the writing may freeze, too
 	if err := p.mark(ctx, r, token); err != nil {
 		return p.unmarked(ctx, r, token, err)
 	}
 	// From here on nothing but the client's own limits may end the call: what the API is about to
 	// answer is paid for.
-	p.buying.Add(1)
-	defer p.buying.Done()
 	ctx = context.WithoutCancel(ctx)
 	created, err := p.api.Create(ctx, op, body, func() error { return p.stillMarked(ctx, r.job.ID, token, markedAt) })
 	switch {

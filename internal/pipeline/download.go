@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
@@ -16,7 +15,7 @@ import (
 func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, error) {
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
-		return p.withoutProject(ctx, job, downloadMissing)
+		return p.withoutProject(ctx, job, lookAgain)
 	}
 	if err != nil {
 		return nil, err
@@ -52,11 +51,6 @@ func (p *Pipeline) stored(job *tasks.Job, m manifest) outcome {
 	job.Outputs, job.Sources = m.outputs(), m.sources()
 	job.State = tasks.Cleaning
 	return outcome{}
-}
-
-// downloadMissing waits for a project that can't be found.
-func downloadMissing(job *tasks.Job) outcome {
-	return outcome{err: &setback{class: throttled, after: time.Minute, text: "project " + job.ProjectID + " is not found just now"}}
 }
 
 func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.Source, links map[int]magichour.Download) ([]manifestFile, error) {

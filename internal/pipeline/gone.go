@@ -36,15 +36,11 @@ func (p *Pipeline) withoutProject(ctx context.Context, job *tasks.Job, wait deci
 	}
 	proved := err == nil
 	return func(job *tasks.Job) outcome {
-		now := p.now().UTC()
 		switch {
 		case proved:
 			p.stored(job, m)
 			return finish(job, tasks.RemoteDeleted, goneReason)
-		case job.MissingSince == nil:
-			job.MissingSince = &now
-			return wait(job)
-		case now.Sub(*job.MissingSince) < believedAfter:
+		case p.mayComeBack(job):
 			return wait(job)
 		}
 		return fail(job, stageOf(job.State), verdict{
@@ -53,6 +49,21 @@ func (p *Pipeline) withoutProject(ctx context.Context, job *tasks.Job, wait deci
 			hint:    "somebody deleted it, or the key belongs to another account; submit the request under a new id to make it again",
 		})
 	}, nil
+}
+
+// mayComeBack reports whether a project that was not found just now has not been missing for long
+// enough to be believed gone.
+func (p *Pipeline) mayComeBack(job *tasks.Job) bool {
+	if job.MissingSince == nil {
+		now := p.now().UTC()
+		job.MissingSince = &now
+	}
+	return p.now().Sub(*job.MissingSince) < believedAfter
+}
+
+// lookAgain waits for a project that was not found just now.
+func lookAgain(job *tasks.Job) outcome {
+	return outcome{err: &setback{class: throttled, after: time.Minute, text: "project " + job.ProjectID + " is not found just now"}}
 }
 
 const goneReason = "it was not there any more"

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -231,6 +232,44 @@ func TestAgeAloneEndsNothing(t *testing.T) {
 		}
 	}
 	w.fake.RevokeKey(false)
+	w.run()
+	w.checkDone("images")
+}
+
+// TestNotFoundIsNotDeleted: a 404 right before the DELETE may come from a replica that lags, or
+// from another account's key; only one that lasts says that the project is gone.
+func TestNotFoundIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.submit(images())
+	cleanup := w.untilCleanup()
+	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Poll, Status: 404, Times: 3})
+	for range 3 {
+		if err := w.step(cleanup); err == nil || costsAttempt(err) {
+			t.Errorf("got %v, want another look, at no cost", err)
+		}
+	}
+	w.run()
+	if job := w.checkDone("images"); job.RemoteReason != nil || w.fake.Totals().Deletes != 1 {
+		t.Errorf("got %d deletes, and remote %s because %v", w.fake.Totals().Deletes, *job.Remote, job.RemoteReason)
+	}
+}
+
+// TestNoPurchaseBeginsWhileStopping: a handler that is told to stop before it has marked the job
+// leaves it as it is.
+func TestNoPurchaseBeginsWhileStopping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.submit(images())
+	info := w.waiting()[0]
+	ctx, stop := context.WithCancel(t.Context())
+	w.on["store head after"] = stop
+	if err := w.handle(ctx, asynq.NewTask(info.Type, info.Payload)); err == nil || costsAttempt(err) {
+		t.Errorf("got %v, want it back in the queue at no cost", err)
+	}
+	if job := w.job("images"); job.State != tasks.Pending || len(job.Attempts) != 0 {
+		t.Errorf("got %s after the attempts %v", job.State, job.Attempts)
+	}
 	w.run()
 	w.checkDone("images")
 }
