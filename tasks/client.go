@@ -52,7 +52,7 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 		return nil, err
 	}
 	// The deadline first: from the moment the record exists, the sweeper must find it.
-	if err := c.records.SetDeadline(ctx, job.ID, submitDeadline); err != nil {
+	if err := c.records.EnsureDeadline(ctx, job.ID, submitDeadline); err != nil {
 		return job, err
 	}
 	rev, err := c.save(ctx, job, records.Absent)

@@ -107,11 +107,13 @@ type Job struct {
 	RemoteStatus string     `json:"remote_status,omitempty"` // what the last poll saw
 	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
 	MissingSince *time.Time `json:"missing_since,omitempty"` // since when the API does not find the project
+	MissingAt    *time.Time `json:"missing_at,omitempty"`    // when it last did not
+	Unproved     int        `json:"unproved,omitempty"`      // how often a copy was not what it had been
 	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
 	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
 
 	// Later holds the fields that a later version has written and this one does not know. They
-	// are kept when the record is saved.
+	// are kept when the record is saved. Fields within fields are not: they need a new version.
 	Later map[string]json.RawMessage `json:"-"`
 }
 

@@ -60,7 +60,7 @@ func (h *health) askRedis(ctx context.Context) error {
 	return h.rdb.Ping(ctx).Err()
 }
 
-// askStore tries the store, or tells what it said within the last minute.
+// askStore tries the store, unless it was well within the last minute.
 func (h *health) askStore(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

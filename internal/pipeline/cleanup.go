@@ -91,12 +91,21 @@ func (p *Pipeline) prove(ctx context.Context, job *tasks.Job, project magichour.
 	return nil
 }
 
-// copyAgainAfter keeps a store that loses or changes objects from being copied to in a circle.
-const copyAgainAfter = time.Minute
+// A store that loses or changes objects is not copied to in a circle: every time it is waited for
+// twice as long, and in the end the remote is kept.
+const (
+	copyAgainAfter = time.Minute
+	copiesAtMost   = 8
+)
 
-// unproved sends the job back to be copied again, while the remote still lives.
+// unproved sends the job back to be copied again, while the remote still lives. Not so a job that
+// had its end: its files may have been taken away since, by those who were to have them.
 func unproved(why error) decision {
 	return func(job *tasks.Job) outcome {
+		job.Unproved++
+		if job.Unproved > copiesAtMost || job.DoneAt != nil {
+			return finish(job, tasks.RemoteKept, why.Error())
+		}
 		if w := "copied again: " + why.Error(); !slices.Contains(job.Warnings, w) {
 			job.Warnings = append(job.Warnings, w)
 		}
@@ -104,7 +113,7 @@ func unproved(why error) decision {
 		job.Epoch++
 		job.Outputs = []tasks.Output{}
 		job.StoredAt = nil
-		return outcome{in: copyAgainAfter}
+		return outcome{in: copyAgainAfter << (job.Unproved - 1)}
 	}
 }
 

@@ -26,12 +26,10 @@ const markLife = 25 * time.Second
 // where there is one, before the request leaves; whoever finds a mark that is not its own does
 // not buy, but parks the job.
 func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
-	p.buying.Add(1)
-	defer p.buying.Done()
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
-	if hold := r.job.Hold; p.tooOld(r.job) && (hold == nil || hold.Code == codeThrottled) {
+	if p.tooOld(r.job) && !waitsForPerson(r.job.Hold) {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
@@ -55,7 +53,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	created, err := p.api.Create(ctx, op, body, func() error { return p.stillMarked(ctx, r.job.ID, token, markedAt) })
 	switch {
 	case err == nil:
-		return p.planned, p.record(ctx, r, token, created)
+		return p.planned, p.remember(ctx, r, token, created)
 	case certainlyNotCharged(err):
 		retried, _ := asynq.GetRetryCount(ctx)
 		return p.returned(token, classify(tasks.StageCreate, err), retried), nil
@@ -108,19 +106,24 @@ func forget(attempts []tasks.Attempt) []tasks.Attempt {
 // unmarked decides after a mark that was not set, or that may have been: nothing was bought, so
 // it is taken back if it is there.
 func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause error) (decision, error) {
+	mine := func() bool { return r.job.Mark() != nil && r.job.Mark().Token == token }
 	err := p.patiently(ctx, func(ctx context.Context) error {
 		fresh, err := p.load(ctx, r.job.ID)
-		if err == nil {
-			*r = *fresh
+		if err != nil {
+			return err
 		}
-		return err
+		*r = *fresh
+		if errors.Is(cause, records.ErrConflict) || mine() {
+			return nil
+		}
+		// The mark may still be on its way: at a new revision it comes too late.
+		return p.save(ctx, r, r.job.Clone(), 0)
 	})
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	mark := r.job.Mark()
 	switch {
-	case mark != nil && mark.Token == token:
+	case mine():
 		retried, _ := asynq.GetRetryCount(ctx)
 		return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
 	case errors.Is(cause, records.ErrConflict):
@@ -192,8 +195,8 @@ func (p *Pipeline) attach(ctx context.Context, r *record, token string, created 
 	return err
 }
 
-// record writes down what was just bought: it must not be forgotten.
-func (p *Pipeline) record(ctx context.Context, r *record, token string, created magichour.Created) error {
+// remember writes down what was just bought: it must not be forgotten.
+func (p *Pipeline) remember(ctx context.Context, r *record, token string, created magichour.Created) error {
 	err := p.patiently(ctx, func(ctx context.Context) error { return p.attach(ctx, r, token, created) })
 	if err != nil {
 		p.log.ErrorContext(ctx, "project bought, but Redis did not take its id: the job will be parked", "job", r.job.ID, "project", created.ID, "reason", err)

@@ -50,6 +50,7 @@ func TestAfterPoll(t *testing.T) {
 		{"complete", time.Minute, magichour.Project{Status: "complete", Downloads: downloads("/a.png", "/b.png")}, tasks.Storing, 3, ""},
 		{"complete, but no files", time.Minute, magichour.Project{Status: "complete"}, tasks.Rendering, 4, ""},
 		{"complete, but one file of two", time.Minute, magichour.Project{Status: "complete", Downloads: downloads("/a.png")}, tasks.Rendering, 4, ""},
+		{"complete, but a file has no URL yet", time.Minute, magichour.Project{Status: "complete", Downloads: append(downloads("/a.png", "/b.png"), magichour.Download{})}, tasks.Rendering, 4, ""},
 		{"complete with more files than wanted", time.Minute, magichour.Project{Status: "complete", Downloads: downloads("/a.png", "/b.png", "/c.png")}, tasks.Storing, 3, ""},
 		{"failed", time.Minute, magichour.Project{Status: "error", Error: &magichour.ProjectError{Code: "no_source_face", Message: "no face"}}, tasks.Failed, 3, "no_source_face"},
 		{"failed without a word", time.Minute, magichour.Project{Status: "error"}, tasks.Failed, 3, "unknown_error"},

@@ -23,6 +23,9 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	if project.Status != magichour.StatusComplete || len(project.Downloads) < wanted(job) {
 		return nil, fmt.Errorf("project %s was complete, and now it is %q with %d files", job.ProjectID, project.Status, len(project.Downloads))
 	}
+	if len(pin(project.Downloads)) != len(project.Downloads) {
+		return nil, fmt.Errorf("project %s has a file without a URL", job.ProjectID)
+	}
 	sources := job.Sources
 	links, same := match(sources, project.Downloads)
 	if !same {

@@ -9,6 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -19,6 +20,7 @@ type class int
 
 const (
 	transient class = iota // again with backoff; costs an attempt
+	again                  // again soon, nobody is to blame; costs none
 	throttled              // again when the API wants it; costs none
 	held                   // again when a person has mended the account; costs none
 	permanent              // the job fails
@@ -46,6 +48,9 @@ const (
 	codeCredits        = "insufficient_credits"
 	codeRefused        = "refused"           // the API said no without a code
 	codeAmbiguous      = "ambiguous_outputs" // two files that can't be told apart
+	codeUnconfirmed    = "unconfirmed"       // no replica of Redis confirms the mark of a purchase
+	codeRedirected     = "redirected"        // the API is elsewhere
+	codeRenderFailed   = "unknown_error"     // the API's own word for a render that failed for no known reason
 	codeVersion        = "later_version"     // written by a later version of Hourglass
 	codeTrouble        = "trouble"           // network, API or store does not work
 )
@@ -69,6 +74,8 @@ func classify(stage tasks.Stage, err error) verdict {
 		return known.verdict
 	case errors.As(err, &answer):
 		return classifyAnswer(stage, answer)
+	case errors.Is(err, records.ErrUnconfirmed):
+		return verdict{class: held, code: codeUnconfirmed, message: err.Error(), hint: "see to the replicas of Redis; the job goes on by itself", after: 15 * time.Second}
 	case errors.Is(err, magichour.ErrNoKey):
 		return verdict{class: held, code: codeUnauthorized, message: err.Error(), hint: hintKey, after: time.Minute}
 	case errors.Is(err, tasks.ErrVersion):
@@ -94,6 +101,8 @@ func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
 	switch {
 	case e.Status == http.StatusTooManyRequests:
 		v.class, v.code, v.after, v.hint = throttled, codeThrottled, max(e.RetryAfter, 5*time.Second), "the job goes on by itself"
+	case e.Status >= 300 && e.Status < 400:
+		v.class, v.code, v.after, v.hint = held, codeRedirected, time.Minute, "set MAGIC_HOUR_BASE_URL to where the API is; the job goes on by itself"
 	case e.Status == http.StatusUnauthorized:
 		v.class, v.code, v.after, v.hint = held, codeUnauthorized, time.Minute, hintKey
 	case stage != tasks.StageCreate:
@@ -135,6 +144,8 @@ type setback struct {
 // Error is shown in Asynqmon as Last Error.
 func (s *setback) Error() string {
 	switch s.class {
+	case again:
+		return "waiting: " + s.text
 	case throttled:
 		return "throttled: " + s.text
 	case held:

@@ -13,6 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -29,7 +30,8 @@ func TestClassify(t *testing.T) {
 		{"bad request", create, &magichour.Error{Status: 422}, permanent},
 		{"plan lacks the feature", create, &magichour.Error{Status: 403}, permanent},
 		{"not found on create", create, &magichour.Error{Status: 404}, permanent},
-		{"a redirect", create, &magichour.Error{Status: 302}, permanent},
+		{"a redirect", create, &magichour.Error{Status: 302}, held},
+		{"no replica confirms", create, fmt.Errorf("save: %w", records.ErrUnconfirmed), held},
 		{"out of credits", create, &magichour.Error{Status: 402, Code: "insufficient_credits"}, held},
 		{"out of credits, old form", create, &magichour.Error{Status: 402}, held},
 		{"plan must be upgraded", create, &magichour.Error{Status: 402, Code: "plan_upgrade_required"}, permanent},
@@ -95,6 +97,7 @@ func TestWhatTheQueueIsTold(t *testing.T) {
 		costs bool
 	}{
 		{"throttled", &setback{class: throttled, text: "429"}, "throttled: 429", false},
+		{"not found just now", &setback{class: again, text: "404"}, "waiting: 404", false},
 		{"held", &setback{class: held, text: "402"}, "held: 402", false},
 		{"transient", &setback{class: transient, text: "503"}, "503", true},
 		{"lease lost", asynq.ErrLeaseExpired, asynq.ErrLeaseExpired.Error(), true},

@@ -54,16 +54,17 @@ func (p *Pipeline) withoutProject(ctx context.Context, job *tasks.Job, wait deci
 // mayComeBack reports whether a project that was not found just now has not been missing for long
 // enough to be believed gone.
 func (p *Pipeline) mayComeBack(job *tasks.Job) bool {
-	if job.MissingSince == nil {
-		now := p.now().UTC()
-		job.MissingSince = &now
+	now := p.now().UTC()
+	if job.MissingSince == nil || job.MissingAt == nil || now.Sub(*job.MissingAt) > believedAfter {
+		job.MissingSince = &now // for the first time, or again after it was there
 	}
-	return p.now().Sub(*job.MissingSince) < believedAfter
+	job.MissingAt = &now
+	return now.Sub(*job.MissingSince) < believedAfter
 }
 
 // lookAgain waits for a project that was not found just now.
 func lookAgain(job *tasks.Job) outcome {
-	return outcome{err: &setback{class: throttled, after: time.Minute, text: "project " + job.ProjectID + " is not found just now"}}
+	return outcome{err: &setback{class: again, after: time.Minute, text: "project " + job.ProjectID + " is not found just now"}}
 }
 
 const goneReason = "it was not there any more"

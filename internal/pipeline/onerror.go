@@ -22,9 +22,13 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 	return outcome{err: &setback{class: v.class, after: v.after, text: v.message}}
 }
 
-// hold says why a job waits, and since when: since the first of several equal verdicts.
+// hold says why a job waits, and since when: since the first of several equal verdicts. What a
+// person has to mend stays until a stage succeeds: a passing error on the way there must not make
+// the job look as if it had been idle.
 func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 	switch {
+	case v.class != held && waitsForPerson(before):
+		return before
 	case v.class != throttled && v.class != held:
 		return nil
 	case before != nil && before.Code == v.code:
@@ -32,6 +36,8 @@ func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 	}
 	return &tasks.Hold{Code: v.code, Message: v.message + "; " + v.hint, Since: p.now().UTC()}
 }
+
+func waitsForPerson(h *tasks.Hold) bool { return h != nil && h.Code != codeThrottled }
 
 // giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by
 // age. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
@@ -41,7 +47,7 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 		return p.giveUpCleanup(job, v)
 	}
 	switch {
-	case job.Mark() != nil || v.class == held:
+	case job.Mark() != nil || v.class == held || waitsForPerson(job.Hold) && v.class != permanent:
 		return false, outcome{}
 	case v.class == permanent:
 	case p.tooOld(job) && retried+1 >= leastAttempts:

@@ -12,7 +12,6 @@ package pipeline
 
 import (
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -43,8 +42,6 @@ type Pipeline struct {
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	set       Settings
-
-	buying sync.WaitGroup // purchases under way: the worker waits for them before it ends
 }
 
 // New returns a pipeline over the given API, store and Redis. The caller closes rdb.

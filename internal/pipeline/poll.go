@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -31,7 +32,7 @@ func (p *Pipeline) afterPoll(job *tasks.Job, project magichour.Project) outcome 
 	job.MissingSince = nil
 	switch project.Status {
 	case magichour.StatusComplete:
-		if sources := pin(project.Downloads); len(sources) >= wanted(job) {
+		if sources := pin(project.Downloads); len(sources) >= wanted(job) && len(sources) == len(project.Downloads) {
 			job.RemoteStatus = project.Status
 			job.Sources = sources
 			job.State = tasks.Storing
@@ -64,9 +65,9 @@ func (p *Pipeline) pollAgain(job *tasks.Job, status string) outcome {
 }
 
 func renderVerdict(project magichour.Project) verdict {
-	v := verdict{class: permanent, code: "unknown_error", message: "the render failed without a reason"}
+	v := verdict{class: permanent, code: codeRenderFailed, message: "the render failed without a reason"}
 	if e := project.Error; e != nil {
-		v.code, v.message = e.Code, e.Message
+		v.code, v.message = cmp.Or(e.Code, v.code), cmp.Or(e.Message, v.message)
 	}
 	v.hint = "the credits were refunded; mend the input if the reason lies there, and submit it under a new id"
 	return v

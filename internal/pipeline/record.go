@@ -120,7 +120,7 @@ func differ(a, b *tasks.Job) (bool, error) {
 // save writes a changed job at the record's revision.
 func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.Duration) error {
 	var ttl time.Duration
-	if job.State.Ended() {
+	if job.State.Ended() && !undeleted(job) {
 		ttl = p.set.RecordTTL
 	}
 	return p.saveBy(ctx, r, job, in, func(data []byte) (string, error) {

@@ -21,21 +21,20 @@ const (
 // Servers are the Asynq servers of one worker: one for each stage, because a server takes its
 // tasks one after the other, and so that one stage can't starve another.
 type Servers struct {
-	pipeline *Pipeline
-	servers  []*asynq.Server
+	servers []*asynq.Server
 }
 
 // Serve starts handling the tasks of the given stages, with so many handlers each. It returns at
 // once; Redis need not be there yet.
 func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int, drain time.Duration) (*Servers, error) {
-	s := &Servers{pipeline: p}
+	s := &Servers{}
 	for stage, n := range handlers {
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 			Concurrency:              n,
 			Queues:                   map[string]int{stage.Queue(): 1},
 			TaskCheckInterval:        checkEvery,
 			DelayedTaskCheckInterval: checkDelayedEvery,
-			ShutdownTimeout:          drain,
+			ShutdownTimeout:          drainOf(stage, drain),
 			IsFailure:                costsAttempt,
 			RetryDelayFunc:           retryDelay,
 			Logger:                   &asynqLog{log: p.log.With("queue", stage.Queue()), now: p.now},
@@ -50,9 +49,20 @@ func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int
 	return s, nil
 }
 
+// purchaseDrain is the time that a purchase gets to end: a call to the API, and about as long for a
+// Redis that fails over to take its answer. Without it every deployment would leave jobs of which
+// nobody knows whether they were charged.
+const purchaseDrain = 3 * time.Minute
+
+func drainOf(stage tasks.Stage, drain time.Duration) time.Duration {
+	if stage == tasks.StageCreate {
+		return max(drain, purchaseDrain)
+	}
+	return max(drain, time.Millisecond) // 0 would be Asynq's own default
+}
+
 // Shutdown stops taking tasks, gives the running ones the drain time, and hands back to the
-// queue what is still running then. A purchase under way it lets end, for as long as a call to
-// the API may take: what is about to be answered is paid for.
+// queue what is still running then.
 func (s *Servers) Shutdown() {
 	for _, server := range s.servers {
 		server.Stop()
@@ -62,5 +72,4 @@ func (s *Servers) Shutdown() {
 		wg.Go(server.Shutdown)
 	}
 	wg.Wait()
-	s.pipeline.buying.Wait()
 }

@@ -87,7 +87,7 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
-		return outcome{err: &setback{class: throttled, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
+		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
 		decide = p.within(r.job, p.onError(stage, err, retried))
@@ -136,7 +136,8 @@ func (p *Pipeline) within(seen *tasks.Job, decide decision) decision {
 }
 
 // handOn makes sure that the task exists which moves the job on. A conflict is fine: the id
-// says that it is the same step of the same job.
+// says that it is the same step of the same job. What is saved is handed on even if the worker is
+// told to stop meanwhile.
 func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration) error {
 	next := job.Next()
 	if next == nil {
@@ -146,6 +147,8 @@ func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
+	defer cancel()
 	options := []asynq.Option{asynq.ProcessIn(in)}
 	if next.Stage() != tasks.StagePoll {
 		// Polls are many, and the next one tells what the last one saw.

@@ -18,7 +18,8 @@ const (
 	grace = 5 * time.Minute
 
 	sweepEvery  = 15 * time.Second
-	sweepAtMost = 100 // jobs in one sweep
+	sweepPage   = 100    // jobs that are asked for at once
+	sweepAtMost = 10_000 // jobs in one sweep
 
 	// strayAfter is how long an overdue entry without a record is kept: Submit writes the
 	// deadline first, and may be slow to write the record.
@@ -29,17 +30,28 @@ const (
 // worker may sweep at any time. What it can't deal with gets time, so that it does not stand in
 // the way of others.
 func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
-	late, err := p.records.Overdue(ctx, sweepAtMost)
-	if err != nil {
-		return 0, err
-	}
 	var errs []error
-	for _, o := range late {
-		if err := p.sweep(ctx, o); err != nil {
-			errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err), p.records.SetDeadline(ctx, o.Job, grace))
+	looked, left := 0, 0
+	for looked < sweepAtMost {
+		late, err := p.records.Overdue(ctx, left, sweepPage)
+		if err != nil {
+			return looked, errors.Join(append(errs, err)...)
+		}
+		for _, o := range late {
+			stays, err := p.sweep(ctx, o)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err), p.records.SetDeadline(ctx, o.Job, grace))
+			}
+			if stays {
+				left++
+			}
+		}
+		looked += len(late)
+		if len(late) < sweepPage {
+			break
 		}
 	}
-	return len(late), errors.Join(errs...)
+	return looked, errors.Join(errs...)
 }
 
 // SweepEvery sweeps until ctx ends.
@@ -56,26 +68,34 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 	}
 }
 
-func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) error {
+// sweep looks at one job, and reports whether its deadline stays as it is.
+func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, err error) {
 	r, err := p.load(ctx, o.Job)
 	switch {
+	case errors.Is(err, records.ErrNotFound) && o.By < strayAfter:
+		return true, nil // a Submit may be about to write the record
 	case errors.Is(err, records.ErrNotFound):
-		return p.sweepStray(ctx, o)
+		return false, p.records.ClearDeadline(ctx, o.Job, o.Deadline)
 	case err != nil:
-		return err
+		return false, err
 	case undeleted(r.job):
-		return p.putBack(ctx, r, deleteAgain)
+		return false, p.putBack(ctx, r, deleteAgain)
 	case r.job.State.Settled():
-		return p.leave(ctx, r.job, o.Deadline)
+		return false, p.leave(ctx, r.job, o.Deadline)
 	}
+	return false, p.sweepActive(ctx, r)
+}
+
+// sweepActive looks for the task that a job waits for.
+func (p *Pipeline) sweepActive(ctx context.Context, r *record) error {
 	next := r.job.Next()
 	if next == nil {
 		return fmt.Errorf("this worker knows no state %q: upgrade it", r.job.State)
 	}
 	info, err := p.inspector.GetTaskInfo(next.Stage().Queue(), tasks.TaskID(next))
 	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-		p.log.WarnContext(ctx, "task lost; enqueued again", "job", o.Job, "task", tasks.TaskID(next))
-		if err := p.records.SetDeadline(ctx, o.Job, grace); err != nil {
+		p.log.WarnContext(ctx, "task lost; enqueued again", "job", r.job.ID, "task", tasks.TaskID(next))
+		if err := p.records.SetDeadline(ctx, r.job.ID, grace); err != nil {
 			return err
 		}
 		return p.handOn(ctx, r.job, 0)
@@ -84,14 +104,6 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) error {
 		return err
 	}
 	return p.sweepTask(ctx, r, info)
-}
-
-// sweepStray drops an entry without a record, once no Submit can be about to write it.
-func (p *Pipeline) sweepStray(ctx context.Context, o records.Overdue) error {
-	if o.By < strayAfter {
-		return nil
-	}
-	return p.records.ClearDeadline(ctx, o.Job, o.Deadline)
 }
 
 // sweepTask looks at the task that a job waits for. One that is still to run only needs time.

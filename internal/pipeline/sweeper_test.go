@@ -151,7 +151,7 @@ func TestSweeperDropsStrays(t *testing.T) {
 		if _, err := w.pipeline.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		late, err := w.pipeline.records.Overdue(t.Context(), 10)
+		late, err := w.pipeline.records.Overdue(t.Context(), 0, 10)
 		if err != nil || len(late) != tt.left {
 			t.Errorf("%v later: got %v, %v; want %d left", tt.forward, late, err, tt.left)
 		}

@@ -14,13 +14,28 @@ import (
 var setDeadline = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+local at = string.format('%.0f', now + ARGV[2])
+if ARGV[3] == 'NX' then
+  redis.call('ZADD', KEYS[1], 'NX', at, ARGV[1])
+else
+  redis.call('ZADD', KEYS[1], at, ARGV[1])
+end
 return 1
 `)
 
 // SetDeadline says that a job must have moved within d from now. May be repeated.
 func (s *Store) SetDeadline(ctx context.Context, job string, d time.Duration) error {
-	if err := setDeadline.Run(ctx, s.rdb, []string{deadlines}, job, d.Microseconds()).Err(); err != nil {
+	return s.setDeadline(ctx, job, d, "")
+}
+
+// EnsureDeadline is SetDeadline for a job that has none; one that is set stays.
+func (s *Store) EnsureDeadline(ctx context.Context, job string, d time.Duration) error {
+	return s.setDeadline(ctx, job, d, "NX")
+}
+
+// setDeadline sets a deadline; only a new one, if that is the condition.
+func (s *Store) setDeadline(ctx context.Context, job string, d time.Duration, condition string) error {
+	if err := setDeadline.Run(ctx, s.rdb, []string{deadlines}, job, d.Microseconds(), condition).Err(); err != nil {
 		return fmt.Errorf("set the deadline of job %s: %w", job, err)
 	}
 	return nil
@@ -64,7 +79,7 @@ return 1
 var overdue = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local rows = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+local rows = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])
 local late = {string.format('%.0f', now)}
 for i = 1, #rows, 2 do
   late[i + 1] = rows[i]
@@ -80,9 +95,10 @@ type Overdue struct {
 	Deadline Deadline
 }
 
-// Overdue returns up to limit jobs whose deadline has passed, the longest overdue first.
-func (s *Store) Overdue(ctx context.Context, limit int) ([]Overdue, error) {
-	rows, err := overdue.Run(ctx, s.rdb, []string{deadlines}, limit).StringSlice()
+// Overdue returns up to limit jobs whose deadline has passed, the longest overdue first, without
+// the first skip of them.
+func (s *Store) Overdue(ctx context.Context, skip, limit int) ([]Overdue, error) {
+	rows, err := overdue.Run(ctx, s.rdb, []string{deadlines}, skip, limit).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("look for overdue jobs: %w", err)
 	}

@@ -47,9 +47,9 @@ func (s *Store) saveAndWait(ctx context.Context, key, rev, next string, data []b
 	if err != nil {
 		return false, err
 	}
-	if replicas > 0 {
-		s.replicated.Store(true)
-	} else if s.replicated.Load() {
+	if addr := node.Options().Addr; replicas > 0 {
+		s.replicated.Store(addr, true)
+	} else if _, had := s.replicated.Load(addr); had {
 		return false, fmt.Errorf("%w: it had replicas and has none now; bring one back, or start the worker anew if that is meant", ErrUnconfirmed)
 	}
 	pipe := conn.Pipeline()

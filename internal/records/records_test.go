@@ -126,6 +126,12 @@ func TestDeadlines(t *testing.T) {
 		if none, err := s.Deadline(ctx, "done"); err != nil || none != "" {
 			t.Fatalf("deadline after it was cleared: got %q, %v", none, err)
 		}
+		if err := s.EnsureDeadline(ctx, "late", time.Hour); err != nil { // it has one
+			t.Fatal(err)
+		}
+		if skipped, err := s.Overdue(ctx, 1, 10); err != nil || len(skipped) != 1 || skipped[0].Job != "later" {
+			t.Errorf("overdue but for the first: got %v, %v", skipped, err)
+		}
 		if diff := cmp.Diff([]string{"late", "later"}, overdueJobs(t, s, 10)); diff != "" {
 			t.Errorf("overdue (-want +got):\n%s", diff)
 		}
@@ -144,7 +150,7 @@ func TestDeadlines(t *testing.T) {
 
 func overdueJobs(t *testing.T, s *Store, limit int) []string {
 	t.Helper()
-	late, err := s.Overdue(t.Context(), limit)
+	late, err := s.Overdue(t.Context(), 0, limit)
 	if err != nil {
 		t.Fatal(err)
 	}

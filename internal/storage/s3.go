@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -30,8 +32,14 @@ type bucket struct {
 	sizes  partSizes // a field so that tests need no gigabytes
 }
 
+// answerWithin is the time from the last byte of a request to the first one of its answer. AWS
+// itself begins to answer the slowest one, which puts parts together, well before.
+const answerWithin = 2 * time.Minute
+
 func openS3(ctx context.Context, name, prefix string, o Options) (*bucket, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, o.AWS...)
+	// A server that takes a request and never answers must not hold a handler for ever.
+	patient := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerWithin })
+	cfg, err := config.LoadDefaultConfig(ctx, append([]AWSOption{config.WithHTTPClient(patient)}, o.AWS...)...)
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}
