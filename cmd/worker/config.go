@@ -63,7 +63,7 @@ func flags() []cli.Flag {
 		duration(varPollInterval, 0, "fixed time between polls; 0: by the operation's usual render time"),
 		duration(varDrain, 30*time.Second, "time that running tasks get on SIGTERM; only a purchase under way gets up to 3m"),
 		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
-		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon"),
+		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),

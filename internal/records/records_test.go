@@ -126,8 +126,34 @@ func TestDeadlines(t *testing.T) {
 		if none, err := s.Deadline(ctx, "done"); err != nil || none != "" {
 			t.Fatalf("deadline after it was cleared: got %q, %v", none, err)
 		}
-		if err := s.EnsureDeadline(ctx, "late", time.Hour); err != nil { // it has one
+		later, err := s.Deadline(ctx, "early")
+		if err != nil {
 			t.Fatal(err)
+		}
+		if err := s.EnsureDeadline(ctx, "early", -time.Hour); err != nil { // it has a later one
+			t.Fatal(err)
+		}
+		if got, err := s.Deadline(ctx, "early"); got != later || err != nil {
+			t.Errorf("a later deadline was brought forward from %s to %s (%v)", later, got, err)
+		}
+		stray, err := s.Deadline(ctx, "stray")
+		if err != nil || stray != "" {
+			t.Fatalf("got %q, %v", stray, err)
+		}
+		if err := s.SetDeadline(ctx, "stray", -2*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if stray, err = s.Deadline(ctx, "stray"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.EnsureDeadline(ctx, "stray", 2*time.Hour); err != nil { // Submit, with the id of the stray
+			t.Fatal(err)
+		}
+		if err := s.ClearDeadline(ctx, "stray", stray); err != nil { // the sweeper, which saw the stray
+			t.Fatal(err)
+		}
+		if got, err := s.Deadline(ctx, "stray"); got == "" || err != nil {
+			t.Errorf("the deadline of a job just submitted was swept away (%v)", err)
 		}
 		if skipped, err := s.Overdue(ctx, 1, 10); err != nil || len(skipped) != 1 || skipped[0].Job != "later" {
 			t.Errorf("overdue but for the first: got %v, %v", skipped, err)
@@ -141,9 +167,9 @@ func TestDeadlines(t *testing.T) {
 		if forward == nil {
 			return
 		}
-		forward(2 * time.Hour)
+		forward(90 * time.Minute)
 		if diff := cmp.Diff([]string{"late", "later", "early"}, overdueJobs(t, s, 10)); diff != "" {
-			t.Errorf("overdue two hours later (-want +got):\n%s", diff)
+			t.Errorf("overdue an hour and a half later (-want +got):\n%s", diff)
 		}
 	})
 }
