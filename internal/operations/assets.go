@@ -27,10 +27,14 @@ var extensions = slices.Concat(
 	strings.Fields("png jpg jpeg jfif heic heif webp avif jp2 tiff tif bmp"),
 )
 
-// assetProblems checks every reference to a media file in a request.
+// assetProblems checks every reference to a media file in a request, but for the detected
+// faces: those have a rule of their own.
 func (o Operation) assetProblems(request map[string]any) []Problem {
 	var problems []Problem
 	for _, field := range o.Assets {
+		if strings.HasSuffix(field, ".original_face") {
+			continue
+		}
 		eachAsset("", request, strings.Split(field, "."), func(path, asset string) {
 			// The API takes an animated picture as a video in this one place.
 			gif := o.Name == "face-swap" && field == "assets.video_file_path"
@@ -68,7 +72,7 @@ func assetMessage(asset string, gif bool) string {
 	if asset == "" {
 		return "must not be empty"
 	}
-	if slices.ContainsFunc(uploadPrefixes, func(prefix string) bool { return isBelow(asset, prefix) }) {
+	if isUploaded(asset) {
 		return ""
 	}
 	if strings.HasPrefix(strings.ToLower(asset), "s3://") { // object keys need not parse as URLs
@@ -81,9 +85,11 @@ func assetMessage(asset string, gif bool) string {
 	return ""
 }
 
-func isBelow(asset, prefix string) bool {
-	rest, ok := strings.CutPrefix(asset, prefix)
-	return ok && rest != ""
+func isUploaded(asset string) bool {
+	return slices.ContainsFunc(uploadPrefixes, func(prefix string) bool {
+		rest, ok := strings.CutPrefix(asset, prefix)
+		return ok && rest != ""
+	})
 }
 
 func isMediaURL(u *url.URL, gif bool) bool {

@@ -7,9 +7,15 @@
 // (an unknown field, a model or a voice it has not heard of) is a warning, and is sent as
 // it is.
 //
-// Not checked: rules that the API states in prose only and that JSON Schema does not
-// carry, such as "video_source file needs video_file_path" or the durations that a model
-// takes. They are left for the API to refuse.
+// Rules that the API states in prose only, and that JSON Schema does not carry, are checked
+// as well: "video_source file needs video_file_path", the longest clip, the durations that
+// some models take. [Operation.Rules] lists them. Not checked is what depends on the
+// account or changes too often to be sure of: tiers, and what each model can do apart from
+// those durations. That is left for the API to refuse.
+//
+// Not covered yet: face detection. It makes no project, so it is no operation here; who
+// swaps individual faces detects them with the API itself and gives the paths that it
+// answers as original_face.
 //
 // The catalogue is generated from spec/openapi.json, a copy of the published API
 // description (https://docs.magichour.ai/api-reference) without its prose. To take over a

@@ -10,13 +10,21 @@ import (
 // Whatever a stranger sends, Validate answers: with an *InvalidError that says something,
 // or with a request that can be counted.
 func FuzzValidate(f *testing.F) {
-	for name, body := range requests {
+	for name, body := range minimal {
 		f.Add(name, []byte(body))
 	}
+	for _, b := range branches {
+		f.Add(b.operation, changed(f, b.operation, b.change))
+	}
+	f.Add("face-swap", []byte(`{"start_seconds":-0e400,"end_seconds":1e-400,"assets":{"video_source":["file"],"face_mappings":[{"original_face":""}]}}`))
+	f.Add("text-to-video", []byte(`{"end_seconds":5.000000000000000000001,"model":"kling-2.6","style":{"prompt":"x"}}`))
 	f.Add("text-to-video", []byte(`{"end_seconds":1e1000001,"style":{"prompt":"x"}}`))
 	f.Add("face-swap", []byte(`{"assets":{"face_mappings":[[],{"0":0}]}}`))
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
-		o, _ := Lookup(name)
+		o, known := Lookup(name)
+		if message := Unknown(name); message == "" || known && !strings.Contains(message, "mean "+name+"?") {
+			t.Errorf("Unknown(%q) says %q", name, message)
+		}
 		warnings, err := o.Validate(body)
 		checkOrder(t, warnings)
 		if outputs := o.Outputs(body); outputs < 1 || err == nil && outputs > 16 {

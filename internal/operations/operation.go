@@ -63,11 +63,18 @@ func All() []Operation {
 	return all
 }
 
-// Schema returns the request's schema as published, in JSON Schema 2020-12. It lists
-// models, voices and the like as they were known to this version; [Operation.Validate]
-// lets newer ones pass.
+// Schema returns the request's schema as published, in JSON Schema 2020-12, with the
+// [Operation.Rules] as its description: they are for people, no validator reads them. It
+// lists models, voices and the like as they were known to this version;
+// [Operation.Validate] lets newer ones pass.
 func (o Operation) Schema() json.RawMessage {
-	return bytes.Clone(o.schema)
+	rules := o.Rules()
+	if len(rules) == 0 {
+		return bytes.Clone(o.schema)
+	}
+	// A string always marshals.
+	description, _ := json.Marshal("Not said by this schema: " + strings.Join(rules, "; ") + ".")
+	return slices.Concat([]byte(`{"description":`), description, []byte(","), o.schema[1:])
 }
 
 // clone keeps the catalogue, which everybody shares, out of the caller's reach.

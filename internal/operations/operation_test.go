@@ -25,7 +25,7 @@ func TestAllListsEveryOperationOnce(t *testing.T) {
 			t.Errorf("%s: typical time %v", o.Name, o.Typical)
 		}
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(requests)), names); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(minimal)), names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[Kind]int{Video: 12, Image: 14, Audio: 2}, kinds); diff != "" {
@@ -84,6 +84,41 @@ func TestCatalogueIsOutOfReach(t *testing.T) {
 	again := operation(t, "face-swap")
 	if again.Assets[0] == "changed" || !json.Valid(again.Schema()) || All()[0].Name == "changed" {
 		t.Error("a caller changed the catalogue")
+	}
+}
+
+func TestSchemaTellsTheRules(t *testing.T) {
+	t.Parallel()
+	for _, o := range All() {
+		var schema struct{ Description string }
+		if err := json.Unmarshal(o.Schema(), &schema); err != nil {
+			t.Fatalf("%s: %v", o.Name, err)
+		}
+		for _, rule := range o.Rules() {
+			if !strings.Contains(schema.Description, rule) {
+				t.Errorf("%s: got description %q, want %q in it", o.Name, schema.Description, rule)
+			}
+		}
+		if (schema.Description != "") != (len(o.Rules()) > 0) {
+			t.Errorf("%s: got description %q for %d rules", o.Name, schema.Description, len(o.Rules()))
+		}
+	}
+}
+
+func TestSchemaIsThePublishedOneButForTheRules(t *testing.T) {
+	t.Parallel()
+	for _, o := range All() {
+		got := o.Schema()
+		if len(o.Rules()) > 0 {
+			_, rest, _ := strings.Cut(string(got), `.",`)
+			got = json.RawMessage("{" + rest)
+		}
+		if diff := cmp.Diff(string(o.schema), string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", o.Name, diff)
+		}
+	}
+	if schema := (Operation{}).Schema(); schema != nil {
+		t.Errorf("got %s from no operation", schema)
 	}
 }
 

@@ -1,37 +1,63 @@
 package operations
 
-import "testing"
+import (
+	_ "embed"
+	"encoding/json"
+	"testing"
+)
 
-// requests holds one small valid request for every operation.
-var requests = map[string]string{
-	"ai-clothes-changer":       `{"assets":{"person_file_path":"api-assets/1/p.png","garment_file_path":"https://example.com/g.jpg","garment_type":"dresses"}}`,
-	"ai-face-editor":           `{"assets":{"image_file_path":"api-assets/1/p.png"},"style":{"mouth_smile":-15,"enhance_face":true}}`,
-	"ai-gif-generator":         `{"style":{"prompt":"a cat"},"output_format":"webm"}`,
-	"ai-headshot-generator":    `{"name":"headshot","assets":{"image_file_path":"image/1/p.png"}}`,
-	"ai-image-editor":          `{"image_count":4,"model":"default","style":{"prompt":"add a hat"},"assets":{"image_file_paths":["api-assets/1/a.png","https://example.com/b.webp"]}}`,
-	"ai-image-generator":       `{"image_count":2,"style":{"prompt":"a cat","tool":"general"},"aspect_ratio":"16:9","resolution":"2k"}`,
-	"ai-image-upscaler":        `{"scale_factor":2,"assets":{"image_file_path":"https://example.com/a.png"},"style":{"mode":"balanced"}}`,
-	"ai-meme-generator":        `{"style":{"topic":"Mondays","template":"Random"}}`,
-	"ai-qr-code-generator":     `{"content":"https://example.com","style":{"art_style":"Watercolor"}}`,
-	"ai-talking-photo":         `{"start_seconds":0,"end_seconds":5.5,"assets":{"image_file_path":"image/1/a.png","audio_file_path":"audio/1/a.mp3"}}`,
-	"ai-video-editor":          `{"end_seconds":5,"style":{"prompt":"make it snow"},"assets":{"video_file_path":"video/1/a.mp4"}}`,
-	"ai-video-translator":      `{"end_seconds":10,"target_language":"Hindi","assets":{"video_file_path":"https://magichour.ai/my-library?videoId=clx1"}}`,
-	"ai-voice-cloner":          `{"assets":{"audio_file_path":"https://example.com/a.flac"},"style":{"prompt":"Hello"}}`,
-	"ai-voice-generator":       `{"style":{"prompt":"Hello","voice_name":"Morgan Freeman"}}`,
-	"animation":                `{"fps":12,"end_seconds":15,"height":512,"width":512,"style":{"art_style":"Cyberpunk","camera_effect":"Bounce Out","prompt_type":"ai_choose","transition_speed":5},"assets":{"audio_source":"youtube","youtube_url":"https://www.youtube.com/watch?v=1"}}`,
-	"audio-to-video":           `{"end_seconds":10,"assets":{"audio_file_path":"audio/1/a.mp3"},"resolution":"720p"}`,
-	"auto-subtitle-generator":  `{"start_seconds":0,"end_seconds":15,"assets":{"video_file_path":"video/1/a.mov"},"style":{"template":"karaoke"}}`,
-	"body-swap":                `{"resolution":"1k","assets":{"person_file_path":"image/1/a.png","scene_file_path":"image/1/b.png"}}`,
-	"character-replace":        `{"end_seconds":5,"assets":{"video_file_path":"video/1/a.mp4","image_file_path":"image/1/a.png"},"style":{"selection_mode":"point","points":[{"position_x":1,"position_y":2,"time_seconds":0.5}]}}`,
-	"face-swap":                `{"start_seconds":0,"end_seconds":15,"assets":{"video_source":"file","video_file_path":"https://example.com/a.gif","face_swap_mode":"individual-faces","face_mappings":[{"original_face":"api-assets/1/0-0.png","new_face":"saved-items/1/a.png"}]}}`,
-	"face-swap-photo":          `{"assets":{"source_file_path":"image/1/a.png","target_file_path":"image/1/b.png"}}`,
-	"head-swap":                `{"assets":{"body_file_path":"image/1/a.png","head_file_path":"image/1/b.png"},"max_resolution":1024}`,
-	"image-background-remover": `{"assets":{"image_file_path":"image/1/a.png","background_image_file_path":"image/1/b.png"}}`,
-	"image-to-video":           `{"end_seconds":5,"assets":{"image_file_path":"image/1/a.png"},"model":"ltx-2","audio":true}`,
-	"lip-sync":                 `{"start_seconds":0,"end_seconds":15,"assets":{"video_source":"file","video_file_path":"video/1/a.mp4","audio_file_path":"audio/1/a.mp3"},"style":{"generation_mode":"pro"}}`,
-	"photo-colorizer":          `{"assets":{"image_file_path":"HTTPS://EXAMPLE.COM/OLD.JPG?token=secret"}}`,
-	"text-to-video":            `{"end_seconds":5,"style":{"prompt":"a dog"},"aspect_ratio":"9:16"}`,
-	"video-to-video":           `{"start_seconds":0,"end_seconds":15,"style":{"art_style":"Minecraft","prompt":null},"assets":{"video_source":"file","video_file_path":"video/1/a.mp4"}}`,
+//go:embed testdata/minimal.json
+var minimalFile []byte
+
+// minimal holds the smallest valid request of every operation: what the schema requires
+// and what the rules demand besides. Tests of other packages read the file, too.
+var minimal = func() (all map[string]json.RawMessage) {
+	if err := json.Unmarshal(minimalFile, &all); err != nil {
+		panic(err)
+	}
+	return all
+}()
+
+// changed is the minimal request of an operation with a change put over it.
+func changed(tb testing.TB, operation, change string) []byte {
+	tb.Helper()
+	return overlaid(tb, minimal[operation], change)
+}
+
+// overlaid puts one request over another, objects member by member.
+func overlaid(tb testing.TB, body []byte, change string) []byte {
+	tb.Helper()
+	request, problem := decode(body)
+	if problem != nil {
+		tb.Fatalf("%s: %v", body, problem)
+	}
+	over, problem := decode([]byte(change))
+	if problem != nil {
+		tb.Fatalf("%s: %v", change, problem)
+	}
+	merge(request, over)
+	return encode(tb, request)
+}
+
+func merge(object, over map[string]any) {
+	for name, value := range over {
+		was, isObject := object[name].(map[string]any)
+		members, staysObject := value.(map[string]any)
+		if isObject && staysObject {
+			merge(was, members)
+			continue
+		}
+		object[name] = value
+	}
+}
+
+func encode(tb testing.TB, request map[string]any) []byte {
+	tb.Helper()
+	body, err := json.Marshal(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return body
 }
 
 // operation looks up what a test is sure to find.

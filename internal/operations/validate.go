@@ -5,7 +5,8 @@ import "cmp"
 // Validate checks a request against what the API is known to take, without calling it.
 //
 // The error is an [*InvalidError]: a missing field, a wrong type, a value out of bounds or
-// not among a closed list of choices, or an asset that is not where the API can read it.
+// not among a closed list of choices, an asset that is not where the API can read it, or a
+// breach of one of the [Operation.Rules].
 // The warnings are for a person to look at and stop nothing: a field, model, style, voice
 // or language that this version doesn't know. There are none beside an error.
 //
@@ -25,6 +26,7 @@ func (o Operation) Validate(body []byte) (warnings []Problem, err error) {
 	checks := o.checks()
 	problems := findings(checks.base, request)
 	problems = append(problems, o.assetProblems(request)...)
+	problems = append(problems, o.ruleProblems(request, problems)...)
 	if len(problems) > 0 {
 		return nil, o.invalid(problems...)
 	}

@@ -33,7 +33,7 @@ func TestUpload(t *testing.T) {
 	if !ok || string(file.Bytes) != "the bytes" || file.Size != 9 || len(file.SHA256) != 64 {
 		t.Errorf("got %+v", file)
 	}
-	h.create("face-swap-photo", `"assets":{"target_file_path":"`+path+`"}`)
+	h.create("face-swap-photo", `"assets":{"source_file_path":"image/1.png","target_file_path":"`+path+`"}`)
 	if h.Totals().Uploads != 1 || h.Totals().Violations != 0 {
 		t.Errorf("totals: %+v", h.Totals())
 	}
