@@ -55,9 +55,13 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	if err := c.records.EnsureDeadline(ctx, job.ID, submitDeadline); err != nil {
 		return job, err
 	}
+	entered, err := c.records.Enter(ctx, string(job.State), job.ID)
+	if err != nil {
+		return job, err
+	}
 	rev, err := c.save(ctx, job, records.Absent)
 	if errors.Is(err, records.ErrConflict) {
-		return c.resubmit(ctx, job)
+		return c.resubmit(ctx, job, entered)
 	}
 	if err != nil {
 		return job, err
@@ -65,12 +69,37 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	return job, c.enqueue(ctx, job, rev)
 }
 
+// Check says what Submit would say, and accepts nothing: ErrInvalid for a request that the API would
+// refuse, ErrExists for an id with a different request. It returns the job that stands under the
+// id already, or nil.
+func (c *Client) Check(ctx context.Context, r Request) (*Job, error) {
+	job, err := NewJob(r, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	standing, _, err := c.load(ctx, job.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil //nolint:nilnil // nobody has the id, and nothing is wrong
+	case err != nil:
+		return nil, err
+	case !standing.Same(job):
+		return standing, fmt.Errorf("%w: %s", ErrExists, job.ID)
+	}
+	return standing, nil
+}
+
 // resubmit compares the request with the one whose record stands, and makes sure that a job
 // that is still to be created has its task.
-func (c *Client) resubmit(ctx context.Context, job *Job) (*Job, error) {
+func (c *Client) resubmit(ctx context.Context, job *Job, entered records.Moment) (*Job, error) {
 	standing, rev, err := c.load(ctx, job.ID)
 	if err != nil {
 		return job, err
+	}
+	if standing.State != Pending {
+		if err := c.records.Exit(ctx, string(Pending), job.ID, entered); err != nil {
+			return job, err
+		}
 	}
 	if !standing.Same(job) {
 		return standing, fmt.Errorf("%w: %s", ErrExists, job.ID)

@@ -23,6 +23,11 @@ const (
 	Canceled  State = "canceled"
 )
 
+// States returns every state, in the order of the road.
+func States() []State {
+	return []State{Pending, Creating, Unknown, Rendering, Storing, Cleaning, Done, Failed, Canceled}
+}
+
 // Ended reports whether a job in this state has come to its end.
 func (s State) Ended() bool { return s == Done || s == Failed || s == Canceled }
 

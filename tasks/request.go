@@ -70,7 +70,7 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {
-		return nil, fmt.Errorf("%w: unknown operation %q", ErrInvalid, r.Operation)
+		return nil, fmt.Errorf("%w: %s", ErrInvalid, operations.Unknown(r.Operation))
 	}
 	problems, err := op.Validate(r.Body)
 	if err != nil {

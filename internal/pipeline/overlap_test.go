@@ -138,6 +138,7 @@ func TestNothingStaysBehind(t *testing.T) {
 		t.Error("the deadline stays")
 	}
 	w.forward(8 * 24 * time.Hour)
+	w.sweep()
 	for _, key := range w.redis.Keys() {
 		if strings.HasPrefix(key, "hourglass:") {
 			t.Errorf("%s stays behind", key)

@@ -129,7 +129,8 @@ func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.
 }
 
 // saveBy writes a changed job by one of the ways to write, and logs its transition. The deadline
-// is set before the record becomes active, and removed after it has ended.
+// is set before the record becomes active, and removed after it has ended; the index follows the
+// same order.
 func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in time.Duration, write func([]byte) (string, error)) error {
 	job.UpdatedAt = p.now().UTC()
 	if job.State.Ended() && job.DoneAt == nil {
@@ -144,11 +145,22 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	if err != nil {
 		return err
 	}
+	from, stays := r.job.State, r.rev != records.Absent && r.job.State == job.State
+	var entered records.Moment
+	if !stays {
+		if entered, err = p.records.Enter(ctx, string(job.State), job.ID); err != nil {
+			return err
+		}
+	}
 	rev, err := write(data)
 	if err != nil {
 		return err
 	}
 	p.moved(ctx, r, job, rev)
+	if from != job.State {
+		// What is left in the index by mistake is cleared by whoever lists it.
+		_ = p.records.Exit(ctx, string(from), job.ID, entered)
+	}
 	return p.leave(ctx, job, deadline)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -48,7 +49,21 @@ func (w *world) checkLaws(id string) *tasks.Job {
 	if v := w.fake.Totals().Violations; v != 0 {
 		w.t.Errorf("%d violations of the API's rules", v)
 	}
+	w.checkIndex(job)
 	return job
+}
+
+// checkIndex holds that a job is found where its record says, also after its worker has died on the
+// way.
+func (w *world) checkIndex(job *tasks.Job) {
+	w.t.Helper()
+	entries, err := w.pipeline.records.Latest(w.t.Context(), string(job.State), 0, 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !slices.ContainsFunc(entries, func(e records.Entry) bool { return e.Job == job.ID }) {
+		w.t.Errorf("the index does not know that job %s is %s", job.ID, job.State)
+	}
 }
 
 // checkDone is checkLaws for a job that must have been done completely.

@@ -30,7 +30,7 @@ const (
 // worker may sweep at any time. What it can't deal with gets time, so that it does not stand in
 // the way of others.
 func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
-	var errs []error
+	errs := []error{p.forget(ctx)}
 	looked, left := 0, 0
 	for looked < sweepAtMost {
 		late, err := p.records.Overdue(ctx, left, sweepPage)
@@ -52,6 +52,17 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	return looked, errors.Join(errs...)
+}
+
+// forget drops ended jobs from the index once their records have expired.
+func (p *Pipeline) forget(ctx context.Context) error {
+	var errs []error
+	for _, state := range tasks.States() {
+		if state.Ended() {
+			errs = append(errs, p.records.Forget(ctx, string(state), p.set.RecordTTL))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // SweepEvery sweeps until ctx ends.

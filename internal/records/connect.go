@@ -98,3 +98,14 @@ func Quiet() { redis.SetLogger(silence{}) }
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
+
+// Pipelined returns a client of the same Redis whose calls at one time share round trips: for
+// programs that make many at once. It ends with rdb.
+func Pipelined(rdb redis.UniversalClient) (redis.UniversalClient, error) {
+	if c, can := rdb.(interface {
+		AutoPipeline() (*redis.AutoPipeliner, error)
+	}); can {
+		return c.AutoPipeline()
+	}
+	return rdb, nil
+}

@@ -9,6 +9,7 @@
 //	hourglass:{<job>}:record          hash: "job" the record as JSON, "rev" the revision
 //	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
+//	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
 package records
 
 import (

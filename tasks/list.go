@@ -1,0 +1,176 @@
+package tasks
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/records"
+)
+
+// A Filter says which jobs List looks for. The zero Filter is every job.
+type Filter struct {
+	States    []State   // in one of these states; none: in any
+	Operation string    // of this operation
+	Since     time.Time // whose state changed at this time or later
+	Held      bool      // that are held
+}
+
+func (f Filter) takes(job *Job) bool {
+	return (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
+		(f.Operation == "" || f.Operation == job.Operation) && (!f.Held || job.Hold != nil)
+}
+
+// List returns the jobs that have a record, the one whose state changed last first. A job that was
+// enqueued as a bare task has its record once a worker has seen it.
+//
+// It reads an index of jobs by state and the records that it finds there, a page at a time, and
+// never looks at the keys of Redis; a filter by state reads the jobs of that state only. A job
+// that changes its state meanwhile may come out of order. A record that can't be read comes as an
+// error in its place; an error of Redis ends the list. May be repeated.
+func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
+	return func(yield func(*Job, error) bool) {
+		l := &listing{client: c, filter: f, seen: map[string]bool{}}
+		states := f.States
+		if len(states) == 0 {
+			states = States()
+		}
+		for _, state := range states {
+			l.shelves = append(l.shelves, &shelf{state: state, more: true})
+		}
+		for !l.over {
+			page, err := l.page(ctx)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, found := range page {
+				if !yield(found.job, found.err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// listPage is how many entries are read at once.
+const listPage = 500
+
+// A listing is one walk over the index.
+type listing struct {
+	client  *Client
+	filter  Filter
+	shelves []*shelf
+	seen    map[string]bool // jobs that were looked at
+	over    bool
+}
+
+// A shelf is what is read of the jobs of one state.
+type shelf struct {
+	state   State
+	entries []records.Entry // read, and not looked at yet
+	from    records.Moment  // where the next page begins
+	more    bool            // whether there may be one
+}
+
+// found is a job, or why its record can't be read.
+type found struct {
+	job *Job
+	err error
+}
+
+// page looks at the next entries of all shelves together and returns what the filter takes.
+func (l *listing) page(ctx context.Context) ([]found, error) {
+	var ids []string
+	var places []place
+	for len(ids) < listPage {
+		next, err := l.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			l.over = true
+			break
+		}
+		entry := next.entries[0]
+		next.entries = next.entries[1:]
+		ids, places = append(ids, entry.Job), append(places, place{next.state, entry})
+	}
+	texts, err := l.client.records.LoadAll(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var page []found
+	for i, text := range texts {
+		job, err := l.look(ctx, places[i], text)
+		if !l.seen[ids[i]] && (err != nil || job != nil && l.filter.takes(job)) {
+			page = append(page, found{job, err})
+		}
+		l.seen[ids[i]] = true
+	}
+	return page, nil
+}
+
+// A place is where the index holds a job.
+type place struct {
+	state State
+	entry records.Entry
+}
+
+// enterAhead is how long before its record a job may stand in the index.
+const enterAhead = time.Hour
+
+// look reads a record; nil is a job without one. It clears the index of a place that the record
+// does not confirm.
+func (l *listing) look(ctx context.Context, p place, text []byte) (job *Job, err error) {
+	if text != nil {
+		if job, err = DecodeJob(text); err != nil {
+			return nil, err
+		}
+	}
+	confirmed := job != nil && job.State == p.state
+	if !confirmed && time.Since(p.entry.At.Time()) > enterAhead {
+		_ = l.client.records.Exit(ctx, string(p.state), p.entry.Job, p.entry.At) // the next listing tries again
+	}
+	return job, nil
+}
+
+// next returns the shelf with the youngest entry, or nil if there are no more.
+func (l *listing) next(ctx context.Context) (*shelf, error) {
+	var youngest *shelf
+	for _, s := range l.shelves {
+		if err := l.fill(ctx, s); err != nil {
+			return nil, err
+		}
+		if len(s.entries) > 0 && (youngest == nil || s.entries[0].At > youngest.entries[0].At) {
+			youngest = s
+		}
+	}
+	return youngest, nil
+}
+
+// fill reads the next page of an empty shelf. Pages overlap by the moment at which they meet, or
+// the rest of the jobs of that moment would be skipped.
+func (l *listing) fill(ctx context.Context, s *shelf) error {
+	for len(s.entries) == 0 && s.more {
+		entries, err := l.client.records.Latest(ctx, string(s.state), s.from, listPage)
+		if err != nil {
+			return err
+		}
+		s.more = len(entries) == listPage
+		if len(entries) > 0 {
+			last := entries[len(entries)-1].At
+			s.more = s.more && last != s.from
+			s.from = last
+		}
+		for _, e := range entries {
+			if !l.filter.Since.IsZero() && e.At.Time().Before(l.filter.Since) {
+				s.more = false
+				break
+			}
+			s.entries = append(s.entries, e)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/records"
+)
+
+// list returns the ids of what List finds, in its order.
+func list(t *testing.T, c *Client, f Filter) []string {
+	t.Helper()
+	ids := []string{}
+	for job, err := range c.List(t.Context(), f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, job.ID)
+	}
+	return ids
+}
+
+// move brings a job into another state as the pipeline does.
+func move(t *testing.T, c *Client, id string, to State, change func(*Job)) {
+	t.Helper()
+	job, rev, err := c.load(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := job.State
+	job.State = to
+	change(job)
+	at, err := c.records.Enter(t.Context(), string(to), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.save(t.Context(), job, rev); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.records.Exit(t.Context(), string(from), id, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func submit(t *testing.T, c *Client, requests ...Request) {
+	t.Helper()
+	for _, r := range requests {
+		if _, err := c.Submit(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func voice(id string) Request {
+	return Request{ID: id, Operation: "ai-voice-generator", Body: []byte(`{"style":{"prompt":"x","voice_name":"Morgan Freeman"}}`)}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		c := NewClient(rdb)
+		if got := list(t, c, Filter{}); len(got) != 0 {
+			t.Errorf("of nothing: got %v", got)
+		}
+		submit(t, c, textToVideo("a"), voice("b"), textToVideo("c"), textToVideo("d"))
+		between := time.Now()
+		move(t, c, "a", Failed, func(*Job) {})
+		move(t, c, "b", Rendering, func(j *Job) { j.Hold = &Hold{Code: "unauthorized"} })
+		submit(t, c, textToVideo("a"), textToVideo("c")) // again: changes nothing
+		tests := []struct {
+			name   string
+			filter Filter
+			want   []string
+		}{
+			{"all, the last change first", Filter{}, []string{"c", "b", "a", "d"}},
+			{"of one state", Filter{States: []State{Pending}}, []string{"c", "d"}},
+			{"of several states", Filter{States: []State{Failed, Rendering}}, []string{"b", "a"}},
+			{"of a state that no job is in", Filter{States: []State{Done}}, []string{}},
+			{"of one operation", Filter{Operation: "ai-voice-generator"}, []string{"b"}},
+			{"changed since", Filter{States: []State{Failed, Rendering, Done}, Since: between}, []string{"b", "a"}},
+			{"changed since, but none", Filter{Since: time.Now().Add(time.Minute)}, []string{}},
+			{"held", Filter{Held: true}, []string{"b"}},
+			{"held, of another operation", Filter{Held: true, Operation: "text-to-video"}, []string{}},
+		}
+		for _, tt := range tests {
+			if diff := cmp.Diff(tt.want, list(t, c, tt.filter)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+			}
+		}
+	})
+}
+
+// TestListBelievesRecords: the index says where to look, and no more.
+func TestListBelievesRecords(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		submit(t, c, textToVideo("a"))
+		for _, entered := range []string{"rendering", "failed"} {
+			if _, err := c.records.Enter(ctx, entered, "a"); err != nil { // a worker that died before its save
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.records.Enter(ctx, "pending", "gone"); err != nil {
+			t.Fatal(err)
+		}
+		if got := list(t, c, Filter{}); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("all: got %v, want a, once", got)
+		}
+		if got := list(t, c, Filter{States: []State{Failed}}); len(got) != 0 {
+			t.Errorf("failed: got %v, want none: the record says pending", got)
+		}
+		rdb.ZAdd(ctx, "hourglass:{fleet}:jobs:failed", redis.Z{Score: 1, Member: "a"})
+		rdb.ZAdd(ctx, "hourglass:{fleet}:jobs:pending", redis.Z{Score: 1, Member: "gone"})
+		list(t, c, Filter{})
+		failed, pending, rendering := rdb.ZCard(ctx, "hourglass:{fleet}:jobs:failed").Val(), rdb.ZCard(ctx, "hourglass:{fleet}:jobs:pending").Val(), rdb.ZCard(ctx, "hourglass:{fleet}:jobs:rendering").Val()
+		if failed != 0 || pending != 1 || rendering != 1 {
+			t.Errorf("failed: %d, pending: %d, rendering: %d entries; want 0, 1, 1: old ones that no record confirms are cleared, young ones may be about to be", failed, pending, rendering)
+		}
+	})
+}
+
+func TestListShowsWhatCantBeRead(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		c := NewClient(rdb)
+		submit(t, c, textToVideo("a"), textToVideo("b"))
+		if _, err := c.records.Enter(t.Context(), "pending", "later"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.records.Save(t.Context(), "later", []byte(`{"v":99,"id":"later"}`), records.Absent, 0); err != nil {
+			t.Fatal(err)
+		}
+		ids, errs := 0, 0
+		for _, err := range c.List(t.Context(), Filter{}) {
+			if err != nil {
+				errs++
+				continue
+			}
+			ids++
+		}
+		if ids != 2 || errs != 1 {
+			t.Errorf("got %d jobs and %d errors, want 2 and 1", ids, errs)
+		}
+	})
+}
+
+// spy notes the commands that are sent.
+type spy struct {
+	mu   sync.Mutex
+	sent map[string]int
+}
+
+func (s *spy) note(cmds ...redis.Cmder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, cmd := range cmds {
+		s.sent[strings.ToLower(cmd.Name())]++
+	}
+}
+
+func (s *spy) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (s *spy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { s.note(cmd); return next(ctx, cmd) }
+}
+
+func (s *spy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { s.note(cmds...); return next(ctx, cmds) }
+}
+
+// TestListPages: every job once, in order, by reading pages of the index and never the keys; and no
+// more of them than are asked for.
+func TestListPages(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		const jobs = 2*listPage + 7
+		ctx, c := t.Context(), NewClient(rdb)
+		pipe := rdb.Pipeline()
+		want := []string{}
+		for i := range jobs {
+			id := fmt.Sprintf("job-%04d", i)
+			// Several came at one moment, also where two pages meet.
+			pipe.ZAdd(ctx, "hourglass:{fleet}:jobs:"+string(States()[i/10%2]), redis.Z{Score: float64(1e15 + i/10), Member: id})
+			pipe.HSet(ctx, "hourglass:{"+id+"}:record", "rev", "1", "job", fmt.Sprintf(`{"v":1,"id":%q,"state":%q}`, id, States()[i/10%2]))
+			want = append(want, id)
+		}
+		pipe.HSet(ctx, "hourglass:{elsewhere}:record", "rev", "1", "job", `{"v":1,"id":"elsewhere","state":"pending"}`)
+		if _, err := pipe.Exec(ctx); err != nil {
+			t.Fatal(err)
+		}
+		watch := &spy{sent: map[string]int{}}
+		rdb.AddHook(watch)
+		got := list(t, c, Filter{})
+		if !slices.IsSortedFunc(got, func(a, b string) int { return strings.Compare(b[:7], a[:7]) }) {
+			t.Error("not the last first")
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("jobs (-want +got):\n%s", diff)
+		}
+		for name := range watch.sent {
+			if !slices.Contains([]string{"zrevrangebyscore", "hget", "pipeline", "hello", "client"}, name) {
+				t.Errorf("it sends %s", name)
+			}
+		}
+		watch.sent = map[string]int{}
+		for _, err := range c.List(ctx, Filter{}) {
+			if err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if n := watch.sent["hget"]; n == 0 || n > listPage {
+			t.Errorf("it loads %d records to show one", n)
+		}
+	})
+}
