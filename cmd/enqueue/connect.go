@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -17,7 +18,22 @@ import (
 const answerWithin = 5 * time.Second
 
 // withClient runs do with a client of a Redis that answers.
-func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) (err error) {
+func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) error {
+	return withRedis(ctx, c, func(rdb redis.UniversalClient) error { return do(tasks.NewClient(rdb)) })
+}
+
+// withManyCalls is withClient for one that is asked for much at a time.
+func withManyCalls(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) error {
+	return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
+		pipelined, err := records.Pipelined(rdb)
+		if err != nil {
+			return err
+		}
+		return do(tasks.NewClient(pipelined))
+	})
+}
+
+func withRedis(ctx context.Context, c *cli.Command, do func(redis.UniversalClient) error) (err error) {
 	url, err := settings.Redis(c)
 	if err != nil {
 		return err
@@ -38,5 +54,5 @@ func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) erro
 	case err != nil:
 		return fmt.Errorf("REDIS_URL: Redis answers, but refuses: %w; see user, password and database", err)
 	}
-	return unreachable(do(tasks.NewClient(rdb)))
+	return unreachable(do(rdb))
 }

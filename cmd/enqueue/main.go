@@ -80,10 +80,14 @@ func exitCode(err error, stderr io.Writer) int {
 
 // run is the program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	commands := []*cli.Command{submitCommand(stdin, stdout, stderr), statusCommand(stdout), waitCommand(stdout, stderr)}
-	for _, c := range commands {
-		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job"})
+	commands := []*cli.Command{
+		submitCommand(stdin, stdout, stderr), batchCommand(stdin, stdout, stderr), statusCommand(stdout),
+		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), operationsCommand(stdout),
 	}
+	for _, c := range commands {
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job, or operation"})
+	}
+	commands = append(commands, schemaCommand(stdout))
 	root := &cli.Command{
 		Name:        "enqueue",
 		Usage:       "hand jobs to Hourglass and see what became of them",
@@ -92,6 +96,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ErrWriter:   stderr,
 		Flags:       []cli.Flag{settings.RedisFlag()},
 		Commands:    commands,
+
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: showCompletion,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("no command is called %q; see enqueue --help", c.Args().First())

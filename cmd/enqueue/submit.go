@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -31,16 +32,23 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
+			dryRunFlag(),
 		},
 		// A comma is part of a prompt, not a separator.
 		DisableSliceFlagSeparator: true,
+		ShellComplete:             completeOperation,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			request, err := request(c, stdin)
 			if err != nil {
 				return err
 			}
-			if _, err := tasks.NewCreate(request); err != nil {
+			checked, err := tasks.NewJob(request, time.Now())
+			if err != nil {
 				return err // what can't be accepted need not wait for Redis
+			}
+			if c.Bool(dryRun) {
+				printWarnings(checked, stderr)
+				return lineOf(checked).write(stdout)
 			}
 			return withClient(ctx, c, func(client *tasks.Client) error {
 				job, err := client.Submit(ctx, request)
@@ -53,20 +61,35 @@ An id makes the call safe to repeat: the same request under the same id is one j
 				if job.State != tasks.Pending {
 					_, _ = fmt.Fprintf(stderr, "job %s exists already and is %s\n", job.ID, job.State)
 				}
-				for _, w := range job.Warnings {
-					_, _ = fmt.Fprintf(stderr, "warning: %s\n", w)
-				}
+				printWarnings(job, stderr)
 				if c.Bool("wait") {
 					return wait(ctx, client, []string{job.ID}, c.Bool("json"), stdout, stderr)
 				}
-				if c.Bool("json") {
-					return printJSON(stdout, job)
-				}
-				_, err = fmt.Fprintln(stdout, job.ID)
-				return err
+				return printAccepted(stdout, job, c.Bool("json"))
 			})
 		},
 	}
+}
+
+const dryRun = "dry-run"
+
+func dryRunFlag() cli.Flag {
+	return &cli.BoolFlag{Name: dryRun, Usage: "check everything that needs no Redis, and print what would be submitted, as the lines of a batch"}
+}
+
+func printWarnings(job *tasks.Job, stderr io.Writer) {
+	for _, w := range job.Warnings {
+		_, _ = fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+}
+
+// printAccepted prints the id of a job that was accepted.
+func printAccepted(stdout io.Writer, job *tasks.Job, asJSON bool) error {
+	if asJSON {
+		return printJSON(stdout, job)
+	}
+	_, err := fmt.Fprintln(stdout, job.ID)
+	return err
 }
 
 // request reads what the caller asks for from the arguments.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-func waitCommand(stdout, stderr io.Writer) *cli.Command {
+func waitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:        "wait",
 		Usage:       "wait until jobs are done, failed, canceled or unknown, and print each as it comes",
-		ArgsUsage:   "ID...",
-		Description: "Exits 3 if any job is not done. Jobs go on whether or not somebody waits.",
+		ArgsUsage:   "ID...|-",
+		Description: "- reads the ids from standard input: enqueue batch jobs.jsonl | enqueue wait -\nExits 3 if any job is not done. Jobs go on whether or not somebody waits.",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Usage: "give up waiting after this `DURATION`; 0 waits for ever", Validator: func(d time.Duration) error {
 				if d < 0 {
@@ -30,6 +31,13 @@ func waitCommand(stdout, stderr io.Writer) *cli.Command {
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			ids := c.Args().Slice()
+			if slices.Equal(ids, []string{"-"}) {
+				text, err := io.ReadAll(stdin)
+				if err != nil {
+					return err
+				}
+				ids = strings.Fields(string(text))
+			}
 			if len(ids) == 0 {
 				return settings.Usage("want at least one ID")
 			}
@@ -59,7 +67,7 @@ type waited struct {
 
 // wait prints each job as it settles.
 func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, stdout, stderr io.Writer) error {
-	_, _ = fmt.Fprintf(stderr, "waiting for %s\n", jobs(len(ids)))
+	_, _ = fmt.Fprintf(stderr, "waiting for %s\n", plural(len(ids), "job"))
 	settled := make(chan waited)
 	for _, id := range ids {
 		go func() {
@@ -98,16 +106,17 @@ func goOn(ctx context.Context, left []string, stderr io.Writer) error {
 	if len(left) == 0 {
 		return nil
 	}
-	_, _ = fmt.Fprintf(stderr, "%s not settled yet, and going on; wait again with: enqueue wait %s\n", jobs(len(left)), strings.Join(left, " "))
+	_, _ = fmt.Fprintf(stderr, "%s not settled yet, and going on; wait again with: enqueue wait %s\n", plural(len(left), "job"), strings.Join(left, " "))
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return errTimeout
 	}
 	return errInterrupted
 }
 
-func jobs(n int) string {
+// plural counts in words: 1 job, 2 jobs.
+func plural(n int, one string) string {
 	if n == 1 {
-		return "1 job"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d jobs", n)
+	return fmt.Sprintf("%d %ss", n, one)
 }

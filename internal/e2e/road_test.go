@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -53,17 +54,23 @@ func TestSixtyJobs(t *testing.T) {
 	if code != 0 || strings.Count(out, "\n") != jobs {
 		t.Fatalf("wait: exit %d with %d lines: %s\n%s", code, strings.Count(out, "\n"), stderr, out)
 	}
+	f.checkRoad(out, jobs)
+}
+
+// checkRoad holds that so many jobs went all the way, each once: it reads what wait --json printed.
+func (f *fleet) checkRoad(out string, jobs int) {
+	f.t.Helper()
 	outputs := 0
 	for line := range strings.Lines(out) {
 		var s tasks.Status
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
-			t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		outputs += len(s.Outputs)
 		f.checkJob(s)
 	}
 	if got, want := f.totals(), (totals{Creates: jobs, Downloads: outputs, Deletes: jobs}); got.Creates != want.Creates || got.Downloads != want.Downloads || got.Deletes != want.Deletes || got.Violations != 0 {
-		t.Errorf("the API saw %+v, want %+v", got, want)
+		f.t.Errorf("the API saw %+v, want %+v", got, want)
 	}
 	f.checkDeletes()
 	f.checkSecrets()
@@ -81,7 +88,7 @@ type manifest struct {
 // checkJob compares every file of a done job with what the API has made, byte by byte.
 func (f *fleet) checkJob(s tasks.Status) {
 	f.t.Helper()
-	want := map[string]int{"text-to-video": 1, "ai-image-generator": 4, "ai-voice-generator": 1}[s.Operation]
+	want := f.outputs(s.ID)
 	if s.State != tasks.Done || s.Remote == nil || *s.Remote != tasks.RemoteDeleted || len(s.Outputs) != want || s.Polls < 1 || s.CreditsCharged < 1 {
 		f.t.Errorf("%s: got %+v", s.ID, s)
 		return
@@ -117,6 +124,17 @@ func (f *fleet) checkJob(s tasks.Status) {
 			f.t.Errorf("%s: %s (%d bytes) differs from %s (%d bytes)", s.ID, o.Key, len(stored), o.Source, len(remote))
 		}
 	}
+}
+
+// outputs is how many files the request of a job asks for.
+func (f *fleet) outputs(id string) int {
+	f.t.Helper()
+	job, err := f.client.Job(f.t.Context(), id)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	op, _ := operations.Lookup(job.Operation)
+	return op.Outputs(job.Body)
 }
 
 func (f *fleet) manifestFile(id string) string {

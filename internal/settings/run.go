@@ -6,10 +6,11 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// Run runs a command and its subcommands. Whatever goes wrong before one of their actions begins
+// Run runs a command and its subcommands, and gives it --version. Whatever goes wrong before one of their actions begins
 // is ErrUsage: a flag that does not exist, or a value that a flag or its variable does not take.
 func Run(ctx context.Context, root *cli.Command, args []string) error {
 	began := false
+	root.Version = Version()
 	prepare(root, &began)
 	err := root.Run(ctx, args)
 	if err != nil && !began {
@@ -19,7 +20,6 @@ func Run(ctx context.Context, root *cli.Command, args []string) error {
 }
 
 func prepare(c *cli.Command, began *bool) {
-	c.HideVersion = true
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {} // main turns errors into exit codes
 	c.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }
 	if action := c.Action; action != nil {

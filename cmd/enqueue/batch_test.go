@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// batchOf returns n lines with ids of their own.
+func batchOf(n int) string {
+	var lines strings.Builder
+	for i := range n {
+		lines.WriteString(strings.Replace(clip, `"clip"`, fmt.Sprintf(`"clip-%d"`, i), 1) + "\n")
+	}
+	return lines.String()
+}
+
+// checkEnqueued holds how many jobs there are, with a record and a task each.
+func checkEnqueued(t *testing.T, m *miniredis.Miniredis, want int) {
+	t.Helper()
+	records := 0
+	for _, key := range m.Keys() {
+		if strings.HasSuffix(key, ":record") {
+			records++
+		}
+	}
+	pending, _ := m.List("asynq:{hourglass-create}:pending") // no list is an empty one
+	if records != want || len(pending) != want {
+		t.Errorf("%d records and %d tasks, want %d of each", records, len(pending), want)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	m, url := start(t)
+	const jobs = 2*atOnce + 7
+	text := batchOf(jobs)
+	out, said, code := enqueue(t, url, "", "batch", write(t, text))
+	if code != 0 || said != fmt.Sprintf("%d jobs accepted\n", jobs) {
+		t.Fatalf("exit %d, %s", code, said)
+	}
+	for i, id := range strings.Fields(out) {
+		if want := fmt.Sprintf("clip-%d", i); id != want {
+			t.Fatalf("id %d: got %s, want %s: the order of the lines", i, id, want)
+		}
+	}
+	checkEnqueued(t, m, jobs)
+	again, said, code := enqueue(t, url, text, "batch", "-")
+	if code != 0 || again != out || said != fmt.Sprintf("%d jobs accepted, %d of them before\n", jobs, jobs) {
+		t.Errorf("the same again, by standard input: exit %d, %s", code, said)
+	}
+	checkEnqueued(t, m, jobs)
+}
+
+func TestBatchAsJSON(t *testing.T) {
+	t.Parallel()
+	_, url := start(t)
+	out, said, code := enqueue(t, url, clip+"\n"+voice, "batch", "--json", "-")
+	var first tasks.Status
+	if code != 0 || strings.Count(out, "\n") != 2 || json.Unmarshal([]byte(strings.Split(out, "\n")[0]), &first) != nil || first.ID != "clip" || first.State != tasks.Pending {
+		t.Errorf("exit %d, %s%s", code, out, said)
+	}
+}
+
+// TestBatchIsAllOrNothing: one bad line, and none is enqueued.
+func TestBatchIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text string
+		code       int
+		says       []string
+	}{
+		{"a malformed line", batchOf(3) + "{\n", 4, []string{"line 4: want one JSON object", "1 line refused; nothing was enqueued"}},
+		{"a request that the API refuses", batchOf(3) + `{"operation":"text-to-video","body":{"end_seconds":99}}`, 4, []string{"line 4: text-to-video: end_seconds: must be at most 60; style: required"}},
+		{"ids that are taken", clip + "\n" + batchOf(3) + strings.Replace(clip, `"clip"`, `"taken"`, 1), 5, []string{"line 5: the job id exists with a different request: taken", "1 line; nothing was enqueued"}},
+		{"nothing", "\n\n", 4, []string{"the batch is empty"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, url := start(t)
+			if _, said, code := enqueue(t, url, "", "submit", "ai-voice-generator", "--id", "taken", "--body", `{"style":{"prompt":"x","voice_name":"Morgan Freeman"}}`); code != 0 {
+				t.Fatal(said)
+			}
+			out, said, code := enqueue(t, url, "", "batch", write(t, tt.text))
+			if code != tt.code || out != "" {
+				t.Errorf("exit %d, want %d; it printed %q", code, tt.code, out)
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(said, want) {
+					t.Errorf("got %s\nwant %q in it", said, want)
+				}
+			}
+			checkEnqueued(t, m, 1)
+		})
+	}
+}
+
+func TestBatchUsage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"batch"}, 2, "want one FILE"},
+		{[]string{"batch", "a", "b"}, 2, "got 2 arguments"},
+		{[]string{"batch", "/nowhere/jobs.jsonl"}, 2, "/nowhere/jobs.jsonl"},
+		{[]string{"batch", t.TempDir()}, 1, "is a directory"},
+		{[]string{"batch", write(t, clip)}, 75, "REDIS_URL"},
+	} {
+		if out, said, code := enqueue(t, nowhere, "", tt.args...); code != tt.code || out != "" || !strings.Contains(said, tt.says) {
+			t.Errorf("%v: exit %d, want %d; %s", tt.args, code, tt.code, said)
+		}
+	}
+}
+
+// TestDryRun needs no Redis, and prints what batch can read.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	line, said, code := enqueue(t, nowhere, "", "submit", "text-to-video", "--set", "end_seconds=5.0", "--set", "style.prompt=a tin robot", "--id", "clip", "--dry-run")
+	if code != 0 || said != "" || line != clip+"\n" {
+		t.Errorf("submit: exit %d, %s%s", code, line, said)
+	}
+	_, said, code = enqueue(t, nowhere, "", "submit", "text-to-video", "--dry-run")
+	if code != 4 || !strings.Contains(said, "end_seconds: required") {
+		t.Errorf("submit of what is refused: exit %d, %s", code, said)
+	}
+	lines, said, code := enqueue(t, nowhere, clip+"\n"+voice, "batch", "-", "--dry-run")
+	if code != 0 || said != "" || !strings.HasPrefix(lines, clip+"\n") || strings.Count(lines, "\n") != 2 || !strings.Contains(lines, "<hello>") {
+		t.Fatalf("batch: exit %d, %s%s", code, lines, said)
+	}
+	m, url := start(t)
+	for range 2 {
+		if _, said, code := enqueue(t, url, lines, "batch", "-"); code != 0 {
+			t.Errorf("the lines of a dry run: exit %d, %s", code, said)
+		}
+	}
+	checkEnqueued(t, m, 2) // the ids that the dry run has made make it safe to repeat
+}
+
+// cut fails the calls to Redis from the n-th record on.
+type cut struct {
+	left atomic.Int64
+}
+
+var errCut = &net.OpError{Op: "write", Err: errors.New("connection reset by peer")}
+
+func (c *cut) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if len(cmd.Args()) > 3 && strings.HasSuffix(fmt.Sprint(cmd.Args()[3]), ":record") && c.left.Add(-1) < 0 {
+			cmd.SetErr(errCut)
+			return errCut
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestBatchBrokenOff: what was accepted is printed, and what was not is said, so that no line is
+// lost and none is bought twice.
+func TestBatchBrokenOff(t *testing.T) {
+	t.Parallel()
+	for name, last := range map[string]string{"all lines have ids": "", "one has none": voice + "\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, url := start(t)
+			rdb := redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1})
+			defer func() { _ = rdb.Close() }()
+			// The first one makes Redis know the scripts: after it a job is one call to its record.
+			client := tasks.NewClient(rdb)
+			if _, err := client.Submit(t.Context(), tasks.Request{ID: "first", Operation: "ai-voice-generator", Body: []byte(`{"style":{"prompt":"x","voice_name":"x"}}`)}); err != nil {
+				t.Fatal(err)
+			}
+			const works = atOnce + 10
+			c := &cut{}
+			c.left.Store(works)
+			rdb.AddHook(c)
+			text := batchOf(3*atOnce) + last
+			b, err := readBatch(strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out, said bytes.Buffer
+			err = b.submit(t.Context(), client, false, &out, &said)
+			if !errors.Is(unreachable(err), errUnreachable) {
+				t.Errorf("got %v, want that Redis can't be reached", err)
+			}
+			accepted := strings.Fields(out.String())
+			if len(accepted) != works || !strings.HasPrefix(said.String(), plural(works, "job")+" accepted\n") {
+				t.Errorf("%d accepted, want %d; %s", len(accepted), works, &said)
+			}
+			_, hint, _ := strings.Cut(said.String(), "\n")
+			rest := text
+			if last != "" {
+				_, rest, _ = strings.Cut(hint, "\n")
+				left, err := readBatch(strings.NewReader(rest))
+				if err != nil || len(left.entries) != len(b.entries)-len(accepted) || slices.ContainsFunc(left.entries, func(e entry) bool { return !e.named }) {
+					t.Fatalf("the lines that are left: %+v, %v", left.problems, err)
+				}
+			} else if !strings.Contains(hint, "run the same batch again, which is safe") {
+				t.Errorf("it says %s", hint)
+			}
+			if _, said, code := enqueue(t, url, rest, "batch", "-"); code != 0 {
+				t.Fatalf("the rest: exit %d, %s", code, said)
+			}
+			checkEnqueued(t, m, len(b.entries)+1)
+		})
+	}
+}
+
+func TestBatchInterrupted(t *testing.T) {
+	t.Parallel()
+	m, _ := start(t)
+	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	defer func() { _ = rdb.Close() }()
+	b, err := readBatch(strings.NewReader(batchOf(3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, said bytes.Buffer
+	err = b.submit(ctx, tasks.NewClient(rdb), false, &out, &said)
+	if code := exitCode(err, &said); code != 130 || !strings.Contains(said.String(), "3 lines left: run the same batch again") {
+		t.Errorf("exit %d, %s", code, &said)
+	}
+}

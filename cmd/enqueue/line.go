@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// A line is one job of a batch. It is also what a dry run prints, so that the one can be given to
+// the other.
+type line struct {
+	ID        string          `json:"id"`
+	Operation string          `json:"operation"`
+	Body      json.RawMessage `json:"body"`
+	Options   tasks.Options   `json:"options,omitzero"`
+}
+
+func lineOf(job *tasks.Job) line {
+	return line{job.ID, job.Operation, job.Body, job.Options}
+}
+
+func (l line) request() tasks.Request {
+	return tasks.Request{ID: l.ID, Operation: l.Operation, Body: l.Body, Options: l.Options}
+}
+
+// write prints the line as it can be read again.
+func (l line) write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(l)
+}
+
+// An entry is a line that was checked.
+type entry struct {
+	number int        // of the line, from 1
+	job    *tasks.Job // with an id, made if the line has none
+	named  bool       // whether the id is the caller's
+}
+
+func (e entry) request() tasks.Request { return lineOf(e.job).request() }
+
+// A batch is what was read of all lines.
+type batch struct {
+	entries  []entry
+	problems []string         // of bad lines, with their numbers
+	warnings map[string][]int // the lines that each is about
+}
+
+// longestLine bounds a job: it is kept in Redis several times.
+const longestLine = 1 << 20
+
+// readBatch checks every line. The error is one of reading; bad lines are among the problems.
+func readBatch(r io.Reader) (*batch, error) {
+	b := &batch{warnings: map[string][]int{}}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), longestLine)
+	number := 0
+	for lines.Scan() {
+		number++
+		text := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		if text != "" {
+			b.add(number, text)
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		b.refuse(number+1, fmt.Errorf("longer than %d bytes; the lines after it were not read", longestLine))
+		return b, nil
+	}
+	b.checkTwins()
+	return b, lines.Err()
+}
+
+func (b *batch) refuse(number int, why error) {
+	b.problems = append(b.problems, fmt.Sprintf("line %d: %s", number, strings.TrimPrefix(why.Error(), tasks.ErrInvalid.Error()+": ")))
+}
+
+func (b *batch) warn(number int, text string) {
+	b.warnings[text] = append(b.warnings[text], number)
+}
+
+// add checks one line.
+func (b *batch) add(number int, text string) {
+	var fields map[string]json.RawMessage
+	var l line
+	if err := decode([]byte(text), &fields); err != nil || fields == nil {
+		b.refuse(number, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err)))
+		return
+	}
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		b.refuse(number, wrongType(err))
+		return
+	}
+	job, err := tasks.NewJob(l.request(), time.Now())
+	if err != nil {
+		b.refuse(number, err)
+		return
+	}
+	b.entries = append(b.entries, entry{number, job, l.ID != ""})
+	for _, warning := range job.Warnings {
+		b.warn(number, "body: "+warning)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains([]string{"id", "operation", "body", "options"}, strings.ToLower(name)) {
+			b.warn(number, fmt.Sprintf("%q: unknown field, ignored", name))
+		}
+	}
+}
+
+// syntax says what is wrong with text that is no JSON; nothing, if it is JSON but no object.
+func syntax(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if err == nil || errors.As(err, &wrong) {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+// wrongType says which field has a value of the wrong type, in the words of JSON.
+func wrongType(err error) error {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &wrong):
+		return err
+	case wrong.Type.Kind() == reflect.Struct:
+		return fmt.Errorf("%s: must be an object", wrong.Field)
+	case wrong.Type.Kind() == reflect.Bool:
+		return fmt.Errorf("%s: must be true or false", wrong.Field)
+	default:
+		return fmt.Errorf("%s: must be a %s", wrong.Field, wrong.Type)
+	}
+}
+
+// checkTwins refuses an id that stands in several lines with different requests. The same line
+// twice is one job.
+func (b *batch) checkTwins() {
+	first := map[string]entry{}
+	for _, e := range b.entries {
+		twin, taken := first[e.job.ID]
+		switch {
+		case !taken:
+			first[e.job.ID] = e
+		case !twin.job.Same(e.job):
+			b.refuse(e.number, fmt.Errorf("id %s: stands in line %d with a different request", e.job.ID, twin.number))
+		}
+	}
+}

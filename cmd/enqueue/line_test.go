@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	clip  = `{"id":"clip","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"a tin robot"}}}`
+	voice = `{"operation":"ai-voice-generator","body":{"style":{"prompt":"<hello>","voice_name":"Morgan Freeman"}},"options":{"overwrite":true}}`
+)
+
+func TestReadBatchRefuses(t *testing.T) {
+	t.Parallel()
+	const example = `want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}`
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"half an object", clip[:20], []string{"line 1: " + example + ": unexpected EOF"}},
+		{"a list", `[` + clip + `]`, []string{"line 1: " + example}},
+		{"two in a line", clip + clip, []string{"line 1: " + example + ": more than one value"}},
+		{"null", "null", []string{"line 1: " + example}},
+		{"an id that is a number", `{"id":7,"operation":"text-to-video"}`, []string{"line 1: id: must be a string"}},
+		{"options that are a list", `{"operation":"text-to-video","options":[]}`, []string{"line 1: options: must be an object"}},
+		{"an option that is a word", `{"operation":"text-to-video","options":{"overwrite":"yes"}}`, []string{"line 1: options.overwrite: must be true or false"}},
+		{"a bad id", strings.Replace(clip, `"clip"`, `"a/b"`, 1), []string{`line 1: job id "a/b": want 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`}},
+		{"an unknown operation", `{"operation":"text-to-vidoe","body":{}}`, []string{`line 1: unknown operation "text-to-vidoe": did you mean text-to-video?`}},
+		{"no operation", `{"body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
+		{"no body", `{"operation":"text-to-video"}`, []string{"line 1: text-to-video: the body must be a JSON object, but is empty"}},
+		{"every bad line, with its number", clip + "\n\n{}\n" + clip + "\nx\n", []string{`line 3: unknown operation ""; see enqueue operations`, "line 5: " + example + ": invalid character 'x' looking for beginning of value"}},
+		{"every problem of a line", `{"operation":"text-to-video","body":{"end_seconds":"5"}}`, []string{"line 1: text-to-video: end_seconds: must be a number; style: required"}},
+		{"one id, two requests", clip + "\n" + strings.Replace(clip, "tin", "brass", 1), []string{"line 2: id clip: stands in line 1 with a different request"}},
+		{"a line without end", clip + "\n" + strings.Repeat("x", longestLine+1), []string{"line 2: longer than 1048576 bytes; the lines after it were not read"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b, err := readBatch(strings.NewReader(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, b.problems); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReadBatchAccepts(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"lines":                     clip + "\n" + voice + "\n",
+		"no line break at the end":  clip + "\n" + voice,
+		"line breaks of Windows":    clip + "\r\n" + voice + "\r\n",
+		"empty lines, and a marker": "\ufeff" + clip + "\n\n  \n" + voice,
+	} {
+		b, err := readBatch(strings.NewReader(text))
+		if err != nil || len(b.problems) > 0 || len(b.entries) != 2 {
+			t.Errorf("%s: got %+v, %v", name, b, err)
+			continue
+		}
+		first, second := b.entries[0], b.entries[1]
+		if !first.named || first.job.ID != "clip" || second.named || second.job.ID == "" || !second.job.Options.Overwrite {
+			t.Errorf("%s: got %+v and %+v", name, first.job, second.job)
+		}
+	}
+}
+
+func TestReadBatchWarns(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(clip, `{"id"`, `{"priority":1,"ID"`, 1)
+	b, err := readBatch(strings.NewReader(text))
+	if err != nil || len(b.problems) > 0 {
+		t.Fatal(b.problems, err)
+	}
+	var said bytes.Buffer
+	b.printWarnings(&said)
+	const want = `warning: line 4: "priority": unknown field, ignored
+warning: line 1 (and 2 more lines): body: style.voice_name: not a value this version knows; sent as it is
+`
+	if diff := cmp.Diff(want, said.String()); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// FuzzReadBatch: whatever strangers send, what is accepted is printed so that it is read as the
+// same jobs.
+func FuzzReadBatch(f *testing.F) {
+	f.Add(clip + "\n" + voice)
+	f.Add("{}\n[]\nnull\n\ufeff")
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := readBatch(strings.NewReader(text))
+		if err != nil || len(b.problems) > 0 {
+			return
+		}
+		var lines bytes.Buffer
+		if err := b.print(&lines); err != nil {
+			t.Fatal(err)
+		}
+		again, err := readBatch(&lines)
+		if err != nil || len(again.problems) > 0 || len(again.entries) != len(b.entries) {
+			t.Fatalf("%q: read again as %+v, %v", text, again, err)
+		}
+		for i, e := range again.entries {
+			if was := b.entries[i]; !e.named || e.job.ID != was.job.ID || !e.job.Same(was.job) {
+				t.Errorf("%q: line %d became %+v", text, i, e.job)
+			}
+		}
+	})
+}

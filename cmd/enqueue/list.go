@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// listed is how many jobs list shows unless told otherwise.
+const listed = 100
+
+func listCommand(stdout, stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list jobs, the one whose state changed last first",
+		Description: `Shows jobs that are on the road and, for as long as their records are kept, those that have ended:
+
+   enqueue list --state failed,unknown --since 24h
+
+A job that was enqueued as a bare task is listed once a worker has seen it.`,
+		ShellComplete: completeFilter,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "state", Usage: "only jobs in these `STATES`: " + strings.Join(stateNames(), ", ")},
+			&cli.StringFlag{Name: "operation", Usage: "only jobs of this `OPERATION`"},
+			&cli.DurationFlag{Name: "since", Usage: "only jobs whose state changed within this `DURATION`, such as 90m or 24h"},
+			&cli.BoolFlag{Name: "held", Usage: "only jobs that are held"},
+			&cli.IntFlag{Name: "limit", Value: listed, Usage: "at most this `NUMBER` of jobs; 0: all"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			filter, err := filterOf(c)
+			if err != nil {
+				return err
+			}
+			return withClient(ctx, c, func(client *tasks.Client) error {
+				return list(ctx, client, filter, c.Int("limit"), c.Bool("json"), stdout, stderr)
+			})
+		},
+	}
+}
+
+func stateNames() []string {
+	var names []string
+	for _, s := range tasks.States() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+func filterOf(c *cli.Command) (tasks.Filter, error) {
+	f := tasks.Filter{Operation: c.String("operation"), Held: c.Bool("held")}
+	if c.Args().Present() {
+		return f, settings.Usage("unexpected argument %q; see enqueue list --help", c.Args().First())
+	}
+	for _, name := range c.StringSlice("state") {
+		if !slices.Contains(stateNames(), name) {
+			return f, settings.Usage("--state: no state is called %q: want some of %s", name, strings.Join(stateNames(), ","))
+		}
+		f.States = append(f.States, tasks.State(name))
+	}
+	if _, known := operations.Lookup(f.Operation); f.Operation != "" && !known {
+		return f, settings.Usage("--operation: %s", operations.Unknown(f.Operation))
+	}
+	if d := c.Duration("since"); d < 0 {
+		return f, settings.Usage("--since: must not be negative: %s", d)
+	} else if d > 0 {
+		f.Since = time.Now().Add(-d)
+	}
+	if c.Int("limit") < 0 {
+		return f, settings.Usage("--limit: must not be negative: %d", c.Int("limit"))
+	}
+	return f, nil
+}
+
+// list prints the jobs that the filter takes: as a table, or each as it comes.
+func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, asJSON bool, stdout, stderr io.Writer) error {
+	var errs []error
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	shown := 0
+	for job, err := range client.List(ctx, f) {
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		case limit > 0 && shown == limit:
+			_, _ = fmt.Fprintf(stderr, "there are more: --limit %d shows twice as many, --limit 0 all\n", 2*limit)
+			return errors.Join(append(errs, table.Flush())...)
+		case asJSON:
+			err = printJSON(stdout, job)
+		default:
+			err = printRow(table, job, shown == 0)
+		}
+		if err != nil {
+			return err
+		}
+		shown++
+	}
+	if shown == 0 && len(errs) == 0 {
+		_, _ = fmt.Fprintln(stderr, "no such jobs")
+	}
+	return errors.Join(append(errs, table.Flush())...)
+}
+
+func printRow(table io.Writer, job *tasks.Job, first bool) error {
+	if first {
+		if _, err := fmt.Fprintln(table, "ID\tOPERATION\tSTATE\tUPDATED\tCREDITS\tNOTE"); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%d\t%s\n", job.ID, job.Operation, job.State, ago(job.UpdatedAt), job.CreditsCharged, note(job))
+	return err
+}
+
+// ago is how long ago something was, in one or two units.
+func ago(at time.Time) string {
+	d := time.Since(at)
+	switch {
+	case d < time.Second:
+		return "0s"
+	case d < time.Hour:
+		return d.Truncate(time.Second).String()
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// note is the one thing to know about a job where it stands.
+func note(job *tasks.Job) string {
+	const longest = 80
+	text := ""
+	switch {
+	case job.Hold != nil:
+		text = "held: " + job.Hold.Message
+	case job.Error != nil:
+		text = job.Error.Code + ": " + job.Error.Message
+	case job.RemoteReason != nil:
+		text = "remote " + string(*job.Remote) + ": " + *job.RemoteReason
+	case job.State == tasks.Rendering:
+		text = strings.TrimSpace(fmt.Sprintf("poll %d %s", job.Polls, job.RemoteStatus))
+	case len(job.Outputs) > 0:
+		text = plural(len(job.Outputs), "file")
+	}
+	text = strings.Join(strings.Fields(text), " ") // one line, and no tabs of the table's
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest-1]) + "…"
+	}
+	return text
+}
