@@ -83,8 +83,10 @@ func count(variable string, value int, usage string) cli.Flag {
 	}}
 }
 
+const durationForm = "; a duration such as 90s or 24h"
+
 func duration(variable string, value time.Duration, usage string) cli.Flag {
-	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + "; a duration such as 90s or 24h", Sources: settings.From(variable), Validator: func(d time.Duration) error {
+	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + durationForm, Sources: settings.From(variable), Validator: func(d time.Duration) error {
 		if d < 0 {
 			return settings.Usage("%s: must not be negative: %s", variable, d)
 		}
