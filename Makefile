@@ -22,6 +22,12 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	@scripts/install-tools
 	go vet ./...
 	go test -race -timeout 9m $(or $(ARGS),./...)
+	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/)
+
+.PHONY: browser
+browser: ## look at the demo's dashboard in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
+	@scripts/install-tools browser
+	go test -C test -count=1 -timeout 5m ./browser/
 
 .PHONY: check
 check: gofmt vet lint tidy generated ## everything but the tests: format, vet, lint, go.mod, generated files
@@ -33,15 +39,18 @@ gofmt: ## are all files formatted?
 .PHONY: vet
 vet: ## go vet
 	go vet ./...
+	go vet -C test ./...
 
 .PHONY: lint
 lint: ## golangci-lint, which also holds the map of who may import whom (.golangci.yml)
 	@scripts/install-tools lint
 	golangci-lint run
+	cd test && golangci-lint run -c ../.golangci.yml
 
 .PHONY: tidy
-tidy: ## does go.mod list what is used?
+tidy: ## do the go.mod files list what is used?
 	go mod tidy -diff
+	go mod -C test tidy -diff
 
 .PHONY: generated
 generated: ## are generated files fresh?

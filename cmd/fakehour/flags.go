@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -12,33 +11,32 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/settings"
 )
 
-// settings are what the command line and the environment have chosen.
-type settings struct {
+// chosen is what the command line and the environment say.
+type chosen struct {
 	fake  magichourtest.Options
 	level slog.Level
 }
 
-// parse reads flags and variables. It returns nil when help was asked for and printed.
-func parse(ctx context.Context, args []string, stdout, stderr io.Writer) (*settings, error) {
-	var chosen *settings
+// parse reads flags and variables. It returns nil when help or the version was asked for and printed.
+func parse(ctx context.Context, args []string, stdout, stderr io.Writer) (*chosen, error) {
+	var says *chosen
 	cmd := &cli.Command{
-		Name:        "fakehour",
-		Usage:       "a fake of the Magic Hour API",
-		Description: description,
-		Flags:       flags(),
-		HideVersion: true, HideHelpCommand: true,
-		Writer: stdout, ErrWriter: stderr,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main does it
-		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err },
+		Name:            "fakehour",
+		Usage:           "a fake of the Magic Hour API",
+		Description:     description,
+		Flags:           flags(),
+		HideHelpCommand: true,
+		Writer:          stdout, ErrWriter: stderr,
 		Action: func(_ context.Context, c *cli.Command) (err error) {
-			chosen, err = settingsOf(c)
+			says, err = read(c)
 			return err
 		},
 	}
-	err := cmd.Run(ctx, args)
-	return chosen, err
+	err := settings.Run(ctx, cmd, args)
+	return says, err
 }
 
 const description = `Serves the API and a media host until it gets SIGINT or SIGTERM, and forgets everything.
@@ -94,15 +92,15 @@ func span(name string, value time.Duration, usage string) cli.Flag {
 	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}
 }
 
-func settingsOf(c *cli.Command) (*settings, error) {
+func read(c *cli.Command) (*chosen, error) {
 	if c.Args().Present() {
-		return nil, fmt.Errorf("unexpected argument %q", c.Args().First())
+		return nil, settings.Usage("unexpected argument %q; see fakehour --help", c.Args().First())
 	}
-	var chosen settings
-	if err := chosen.level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+	var says chosen
+	if err := says.level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, settings.Usage("--log-level: %w", err)
 	}
-	chosen.fake = magichourtest.Options{
+	says.fake = magichourtest.Options{
 		Addr: c.String("addr"), MediaAddr: c.String("media-addr"), MediaURL: c.String("media-url"),
 		BasePath: c.String("base-path"), Key: c.String("key"), Credits: int(c.Int64("credits")),
 		TimeScale: c.Float("time-scale"), Spread: c.Float("spread"), Seed: uint64(c.Int64("seed")), //nolint:gosec // any bits will do
@@ -111,33 +109,33 @@ func settingsOf(c *cli.Command) (*settings, error) {
 		Webhooks:  magichourtest.Webhooks{URL: c.String("webhook-url"), Secret: c.String("webhook-secret")},
 	}
 	if c.IsSet("render") {
-		chosen.fake.Render = map[string]time.Duration{"": c.Duration("render")}
+		says.fake.Render = map[string]time.Duration{"": c.Duration("render")}
 	}
-	if chosen.fake.Seed == 0 {
+	if says.fake.Seed == 0 {
 		// A fake that is started again must not hand out the ids of projects that others
 		// remember from before.
-		chosen.fake.Seed = rand.Uint64() //nolint:gosec // it protects nothing
+		says.fake.Seed = rand.Uint64() //nolint:gosec // it protects nothing
 	}
-	if chosen.fake.Credits == 0 {
-		chosen.fake.Credits = -1 // 0 credits, and not the default
+	if says.fake.Credits == 0 {
+		says.fake.Credits = -1 // 0 credits, and not the default
 	}
-	return &chosen, check(chosen.fake)
+	return &says, check(says.fake)
 }
 
 func check(o magichourtest.Options) error {
 	switch {
 	case o.TimeScale <= 0:
-		return fmt.Errorf("--time-scale %v: want more than 0", o.TimeScale)
+		return settings.Usage("--time-scale %v: want more than 0", o.TimeScale)
 	case o.Spread < 0:
-		return fmt.Errorf("--spread %v: want 0 or more", o.Spread)
+		return settings.Usage("--spread %v: want 0 or more", o.Spread)
 	case o.OutputSize < 0:
-		return fmt.Errorf("--output-size %d: want 0 or more bytes", o.OutputSize)
+		return settings.Usage("--output-size %d: want 0 or more bytes", o.OutputSize)
 	case o.URLTTL <= 0:
-		return fmt.Errorf("--url-ttl %v: want more than 0", o.URLTTL)
+		return settings.Usage("--url-ttl %v: want more than 0", o.URLTTL)
 	case o.DeletedAs != magichourtest.Gone && o.DeletedAs != magichourtest.Disabled:
-		return fmt.Errorf("--deleted-as %q: want %s or %s", o.DeletedAs, magichourtest.Gone, magichourtest.Disabled)
+		return settings.Usage("--deleted-as %q: want %s or %s", o.DeletedAs, magichourtest.Gone, magichourtest.Disabled)
 	case o.BasePath != "" && !strings.HasPrefix(o.BasePath, "/"):
-		return fmt.Errorf("--base-path %q: want it to begin with a slash", o.BasePath)
+		return settings.Usage("--base-path %q: want it to begin with a slash", o.BasePath)
 	}
 	return nil
 }

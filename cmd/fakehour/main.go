@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/settings"
 )
 
 // Exit codes.
@@ -32,23 +33,20 @@ func main() {
 		return
 	}
 	_, _ = fmt.Fprintln(os.Stderr, "fakehour:", err)
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, settings.ErrUsage) {
 		os.Exit(exitUsage)
 	}
 	os.Exit(exitFailure)
 }
-
-// errUsage says that the command line or a variable is wrong.
-var errUsage = errors.New("see fakehour --help")
 
 // run serves until the context ends. When it listens it prints one line of JSON with both
 // addresses to stdout.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	chosen, err := parse(ctx, args, stdout, stderr)
 	if err != nil {
-		return fmt.Errorf("%w; %w", err, errUsage)
+		return err
 	}
-	if chosen == nil { // it was asked for help
+	if chosen == nil { // it was asked for help or the version
 		return nil
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: chosen.level}))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/seed-290c2414/hourglass/internal/settings"
 )
 
 func TestMain(m *testing.M) {
@@ -151,7 +153,7 @@ func TestUsage(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		err := run(t.Context(), append([]string{"fakehour"}, strings.Fields(args)...), &stdout, &stderr)
-		if !errors.Is(err, errUsage) || stdout.Len() > 0 {
+		if !errors.Is(err, settings.ErrUsage) || stdout.Len() > 0 {
 			t.Errorf("%s: %v, stdout %q", args, err, &stdout)
 		}
 	}
@@ -161,7 +163,7 @@ func TestTakenPortIsNoUsageError(t *testing.T) {
 	t.Parallel()
 	where := fakehour(t)
 	err := run(t.Context(), []string{"fakehour", "--addr", strings.TrimPrefix(where.API, "http://")}, io.Discard, io.Discard)
-	if err == nil || errors.Is(err, errUsage) {
+	if err == nil || errors.Is(err, settings.ErrUsage) {
 		t.Errorf("got %v", err)
 	}
 }
