@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,7 +64,7 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.ID = id.String()
+		r.ID = strings.ReplaceAll(id.String(), "-", "") // Asynqmon's lists cut an id at its first dash
 	}
 	if err := CheckID(r.ID); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -121,3 +121,20 @@ func TestTaskIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestMadeID: an id that is made sorts by time, and reads well in Asynqmon, whose lists cut ids at
+// their first dash.
+func TestMadeID(t *testing.T) {
+	t.Parallel()
+	var last string
+	for range 100 {
+		job, err := NewJob(textToVideo(""), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckID(job.ID); err != nil || job.ID <= last || strings.Contains(job.ID, "-") {
+			t.Errorf("%s after %s (%v)", job.ID, last, err)
+		}
+		last = job.ID
+	}
+}
