@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
@@ -27,7 +28,7 @@ var update = flag.Bool("update", false, "write what is made of the settings: the
 
 func TestMain(m *testing.M) {
 	records.Quiet()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // clean gives a test an environment without settings of its own.
