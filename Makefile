@@ -60,6 +60,11 @@ generated: ## are generated files fresh?
 fuzz: ## run every fuzz test for FUZZTIME (10s)
 	scripts/fuzz $(FUZZTIME)
 
+.PHONY: bench
+bench: ## run the benchmarks; docs/benchmarks.md says what they mean
+	@scripts/install-tools
+	go test -run '^$$' -bench . -benchtime 10000x -count 3 ./cmd/enqueue
+
 .PHONY: mutants
 mutants: ## break each law on purpose and demand that a test notices; ARGS='name ...' for some
 	@scripts/install-tools

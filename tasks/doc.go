@@ -10,8 +10,17 @@
 //		Body:      []byte(`{"end_seconds":5,"style":{"prompt":"a tin robot waves"}}`),
 //	})
 //
-// and Client.Job or Client.Wait tells what became of it. A service that speaks Asynq already can
-// enqueue the task of NewCreate instead.
+// and Client.Job, Client.Wait or Client.List tells what became of it. A service that speaks Asynq
+// already can enqueue the task of NewCreate instead.
+//
+// Submit is safe to repeat with its id: the same request under the same id is one job, and is bought
+// once. What the API would refuse is ErrInvalid, before anything is enqueued: a required field that
+// is missing, a value out of bounds, a rule that the API states in words only. What may merely be
+// newer than this version, such as a model, is sent, and stands in Job.Warnings.
+//
+// A job ends as Done, Failed or Canceled, or is parked as Unknown when nobody can tell whether it
+// was charged; Job.Error then says what happened and what to do. From StoredAt on its files may be
+// used: they are proved, and only the original at Magic Hour is still to be deleted.
 //
 // What stands here as JSON is a contract: fields are added, and never renamed or removed. Unknown
 // fields are tolerated.
