@@ -13,7 +13,7 @@ import (
 // "127.0.0.1:port". Further arguments go to the server: "--appendonly", "yes".
 func Redis(t testing.TB, args ...string) string {
 	t.Helper()
-	path, dir := program(t, "redis-server"), t.TempDir()
+	path, dir := Program(t, "redis-server"), t.TempDir()
 	return serve(t, path, func(port string) []string {
 		return append([]string{
 			"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",

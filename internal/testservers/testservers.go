@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// program returns the path of a server's binary.
-func program(t testing.TB, name string) string {
+// Program returns the path of a server, for tests that start one in a way of their own.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
 		return path

@@ -25,7 +25,7 @@ type S3 struct {
 // that can be had for a test it is the one that verifies checksums and honours If-None-Match.
 func VersityGW(t testing.TB, buckets ...string) S3 {
 	t.Helper()
-	path := program(t, "versitygw")
+	path := Program(t, "versitygw")
 	server := S3{AccessKey: "test-" + rand.Text(), SecretKey: rand.Text(), Region: "us-east-1", Dir: t.TempDir()}
 	for _, bucket := range buckets {
 		if err := os.Mkdir(filepath.Join(server.Dir, bucket), 0o750); err != nil {
