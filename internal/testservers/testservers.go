@@ -19,8 +19,8 @@ func Program(t testing.TB, name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
-	if root := repository(); root != "" {
-		if path, err := exec.LookPath(filepath.Join(root, ".tools", name)); err == nil {
+	for _, module := range modules() {
+		if path, err := exec.LookPath(filepath.Join(module, ".tools", name)); err == nil {
 			return path
 		}
 	}
@@ -32,20 +32,20 @@ func Program(t testing.TB, name string) string {
 	return ""
 }
 
-// repository is the folder that has go.mod, above the package under test.
-func repository() string {
+// modules are the folders above the package under test that have a go.mod: the repository, and
+// perhaps a module within it.
+func modules() []string {
+	var found []string
 	dir, err := os.Getwd()
-	if err != nil {
-		return ""
-	}
-	for {
+	for err == nil {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
+			found = append(found, dir)
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return ""
+			break
 		}
 		dir = parent
 	}
+	return found
 }
