@@ -1,0 +1,121 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// A tab is a page of a browser without a window.
+type tab struct {
+	ctx context.Context
+}
+
+// patience is how long a page may take to show what it is to show.
+const patience = 30 * time.Second
+
+// open starts a browser that ends with the test. Its profile is a new one, which chromedp makes
+// and removes.
+func open(t *testing.T) *tab {
+	t.Helper()
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(chromium(t)),
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true), // it is small in containers
+		// The pages ask for fonts from elsewhere; the test is to be the same without a network.
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.WindowSize(1600, 1500),
+	}
+	allocator, closeBrowser := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	t.Cleanup(closeBrowser)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	t.Cleanup(closeTab)
+	if err := chromedp.Do(ctx); err != nil { // the first one starts the browser, and may have no limit
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return &tab{ctx}
+}
+
+// chromium finds a browser. Without one the test is skipped, but not in CI.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("no chromium, chromium-browser or google-chrome in PATH")
+	}
+	t.Skip("no chromium, chromium-browser or google-chrome in PATH")
+	return ""
+}
+
+// do performs the steps, each of which waits for what it needs.
+func (p *tab) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.shoot(t, "failure")
+		t.Fatalf("%v; the page shows:\n%s", err, p.text(t))
+	}
+}
+
+// shows waits until the page shows all of the texts.
+func (p *tab) shows(t *testing.T, texts ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	for _, text := range texts {
+		_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
+			`text => document.body.innerText.includes(text)`, chromedp.WithPollingArgs(text), chromedp.WithPollingTimeout(patience)))
+		if err != nil {
+			p.shoot(t, "failure")
+			t.Fatalf("the page does not show %q (%v), but:\n%s", text, err, p.text(t))
+		}
+	}
+}
+
+func (p *tab) text(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
+	if err != nil {
+		return fmt.Sprintf("(%v)", err)
+	}
+	return text
+}
+
+// shoot saves a picture of the whole page, if HOURGLASS_SCREENSHOTS names a folder.
+func (p *tab) shoot(t *testing.T, name string) {
+	t.Helper()
+	folder := os.Getenv("HOURGLASS_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Errorf("screenshot %s: %v", name, err)
+		return
+	}
+	if err := os.MkdirAll(folder, 0o750); err != nil { //nolint:gosec // whoever runs the test names the folder
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600); err != nil { //nolint:gosec // the same
+		t.Fatal(err)
+	}
+}
