@@ -38,6 +38,7 @@ func sampleJob() *Job {
 		Options:      Options{Overwrite: true},
 		Epoch:        2,
 		Attempts:     []Attempt{{Token: "a1", At: epoch, Outcome: NotCharged}, {Token: "a2", At: epoch, Outcome: Charged}, {Token: "a3", At: epoch}},
+		StateAt:      at,
 		RemoteStatus: "complete",
 		ProjectAt:    &at,
 		Sources:      []Source{{N: 1, Path: "/p/output.png", Checksum: "crc64nvme:AAAAAAAAAAA="}},

@@ -109,6 +109,7 @@ type Job struct {
 	// outcome is the mark: its POST is under way, or its outcome is not known.
 	Attempts []Attempt `json:"attempts,omitempty"`
 
+	StateAt      time.Time  `json:"state_at,omitzero"`       // since when it is in its state
 	RemoteStatus string     `json:"remote_status,omitempty"` // what the last poll saw
 	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
 	MissingSince *time.Time `json:"missing_since,omitempty"` // since when the API does not find the project

@@ -27,7 +27,7 @@ func (f Filter) takes(job *Job) bool {
 //
 // It reads an index of jobs by state and the records that it finds there, a page at a time, and
 // never looks at the keys of Redis; a filter by state reads the jobs of that state only. A job
-// that changes its state meanwhile may come out of order. A record that can't be read comes as an
+// that changes its state meanwhile may be missed, or come out of order. A record that can't be read comes as an
 // error in its place; an error of Redis ends the list. May be repeated.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
@@ -129,10 +129,15 @@ func (l *listing) look(ctx context.Context, p place, text []byte) (job *Job, err
 			return nil, err
 		}
 	}
-	confirmed := job != nil && job.State == p.state
-	if !confirmed && time.Since(p.entry.At.Time()) > enterAhead {
-		_ = l.client.records.Exit(ctx, string(p.state), p.entry.Job, p.entry.At) // the next listing tries again
+	if job != nil && job.State == p.state {
+		return job, nil
 	}
+	if job != nil { // it may have lost its own place
+		if _, err := l.client.records.EnsureEntered(ctx, string(job.State), job.ID); err != nil {
+			return job, nil //nolint:nilerr // the index can wait for the next listing
+		}
+	}
+	_ = l.client.records.Clear(ctx, string(p.state), p.entry.Job, enterAhead)
 	return job, nil
 }
 

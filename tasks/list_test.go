@@ -81,8 +81,8 @@ func TestList(t *testing.T) {
 			filter Filter
 			want   []string
 		}{
-			{"all, the last change first", Filter{}, []string{"c", "b", "a", "d"}},
-			{"of one state", Filter{States: []State{Pending}}, []string{"c", "d"}},
+			{"all, the last change first", Filter{}, []string{"b", "a", "d", "c"}},
+			{"of one state", Filter{States: []State{Pending}}, []string{"d", "c"}},
 			{"of several states", Filter{States: []State{Failed, Rendering}}, []string{"b", "a"}},
 			{"of a state that no job is in", Filter{States: []State{Done}}, []string{}},
 			{"of one operation", Filter{Operation: "ai-voice-generator"}, []string{"b"}},
@@ -125,6 +125,36 @@ func TestListBelievesRecords(t *testing.T) {
 		failed, pending, rendering := rdb.ZCard(ctx, "hourglass:{fleet}:jobs:failed").Val(), rdb.ZCard(ctx, "hourglass:{fleet}:jobs:pending").Val(), rdb.ZCard(ctx, "hourglass:{fleet}:jobs:rendering").Val()
 		if failed != 0 || pending != 1 || rendering != 1 {
 			t.Errorf("failed: %d, pending: %d, rendering: %d entries; want 0, 1, 1: old ones that no record confirms are cleared, young ones may be about to be", failed, pending, rendering)
+		}
+	})
+}
+
+// TestSubmitAgainKeepsItsPlace: a submission that comes again, while a worker brings the job back to
+// pending, takes nobody out of the index.
+func TestSubmitAgainKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		submit(t, c, textToVideo("a"))
+		move(t, c, "a", Creating, func(*Job) {})
+		job, rev, err := c.load(ctx, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := c.records.Enter(ctx, string(Pending), "a") // a worker gives its mark back
+		if err != nil {
+			t.Fatal(err)
+		}
+		submit(t, c, textToVideo("a"))
+		job.State = Pending
+		if _, err := c.save(ctx, job, rev); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.records.Exit(ctx, string(Creating), "a", at); err != nil {
+			t.Fatal(err)
+		}
+		if got := list(t, c, Filter{}); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("got %v, want a", got)
 		}
 	})
 }

@@ -94,6 +94,7 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 		Body:    body,
 		Options: r.Options,
 		Epoch:   1,
+		StateAt: at,
 	}, nil
 }
 

@@ -32,7 +32,7 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	if err := c.records.EnsureDeadline(ctx, job.ID, submitDeadline); err != nil {
 		return job, err
 	}
-	entered, err := c.records.Enter(ctx, string(job.State), job.ID)
+	entered, err := c.records.EnsureEntered(ctx, string(job.State), job.ID)
 	if err != nil {
 		return job, err
 	}

@@ -67,6 +67,7 @@ func guard(pages http.Handler) http.Handler {
 			http.Error(w, "the dashboard has no password, so it answers only as localhost or 127.0.0.1", http.StatusForbidden)
 			return
 		}
+		w.Header().Set("X-Frame-Options", "DENY") // clicks within a frame would count as the dashboard's own
 		sameOrigin.ServeHTTP(w, r)
 	})
 }

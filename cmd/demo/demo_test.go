@@ -152,6 +152,21 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+func TestFolderThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "media")
+	if err := os.Mkdir(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600) == nil {
+		t.Skip("root may write everywhere")
+	}
+	err := run(t.Context(), quickly(dir), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "--dir "+dir) {
+		t.Errorf("got %v, want an error that names the flag", err)
+	}
+}
+
 func TestFolderThatCannotBe(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

@@ -76,6 +76,10 @@ func TestKeep(t *testing.T) {
 		}
 	}
 
+	if status := ask(t, dashboard+"/api/queues", "evil.example.com"); status != http.StatusForbidden {
+		t.Errorf("the dashboard answers another name with %d, want 403", status)
+	}
+
 	rdb, err := records.Connect(redisURL)
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +109,23 @@ func submitAndWait(t *testing.T, rdb redis.UniversalClient) *tasks.Job {
 		t.Fatal(err)
 	}
 	return job
+}
+
+// ask asks by another name, and returns the status.
+func ask(t *testing.T, url, host string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
 }
 
 // queues returns the number of tasks in each queue, as the dashboard's pages are told.

@@ -55,29 +55,31 @@ func (w *watcher) untilDone(ctx context.Context) error {
 }
 
 func (w *watcher) watch(ctx context.Context, enough func() bool) error {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
 	for {
-		if err := w.look(ctx); err != nil || enough() {
+		took, err := w.look(ctx)
+		if err != nil || enough() {
 			return err
 		}
+		// A look at thousands of jobs takes its time, and must not take all of it.
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticker.C:
+		case <-time.After(max(lookEvery, 10*took)):
 		}
 	}
 }
 
-// look prints what has happened since the last look.
-func (w *watcher) look(ctx context.Context) error {
+// look prints what has happened since the last look, and returns how long it took to find out.
+func (w *watcher) look(ctx context.Context) (took time.Duration, err error) {
+	began := time.Now()
 	var jobs []*tasks.Job
 	for job, err := range w.client.List(ctx, tasks.Filter{}) {
 		if err != nil {
-			return err
+			return 0, err
 		}
 		jobs = append(jobs, job)
 	}
+	took = time.Since(began)
 	slices.SortStableFunc(jobs, func(a, b *tasks.Job) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
 	for _, job := range jobs {
 		for _, state := range passed(w.seen[job.ID], job) {
@@ -86,7 +88,7 @@ func (w *watcher) look(ctx context.Context) error {
 		}
 		w.seen[job.ID] = job
 	}
-	return nil
+	return took, nil
 }
 
 // road is the way of a job on which all goes well. Creating is left out: it lasts for one request.

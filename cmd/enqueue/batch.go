@@ -7,8 +7,9 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
-	"sync"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -36,7 +37,7 @@ line without an id is a new job each time; --dry-run prints the lines with ids m
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one FILE, or - for standard input; got %d arguments", c.Args().Len())
 			}
-			b, err := openBatch(c.Args().First(), stdin)
+			b, err := unlessInterrupted(ctx, func() (*batch, error) { return openBatch(c.Args().First(), stdin) })
 			if err != nil {
 				return err
 			}
@@ -47,6 +48,7 @@ line without an id is a new job each time; --dry-run prints the lines with ids m
 			if c.Bool(dryRun) {
 				return b.print(stdout)
 			}
+			signal.Ignore(syscall.SIGPIPE) // whoever stops reading must not lose the ids of what was accepted
 			return withManyCalls(ctx, c, func(client *tasks.Client) error {
 				if err := b.checkIDs(ctx, client, stderr); err != nil {
 					return err
@@ -110,7 +112,7 @@ func (b *batch) checkIDs(ctx context.Context, client *tasks.Client, stderr io.Wr
 	taken := 0
 	named := slices.DeleteFunc(slices.Clone(b.entries), func(e entry) bool { return !e.named })
 	for entries := range slices.Chunk(named, atOnce) {
-		for _, a := range together(entries, func(e entry) (*tasks.Job, error) { return client.Check(ctx, e.request()) }) {
+		for _, a := range together(ctx, entries, client.Check) {
 			switch {
 			case errors.Is(a.err, tasks.ErrExists):
 				taken++
@@ -127,31 +129,32 @@ func (b *batch) checkIDs(ctx context.Context, client *tasks.Client, stderr io.Wr
 }
 
 // submit enqueues the jobs and prints those that were accepted, in the order of their lines. It
-// stops when Redis is in trouble.
+// stops when it is told to, when Redis is in trouble, and when an id can't be printed.
 func (b *batch) submit(ctx context.Context, client *tasks.Client, asJSON bool, stdout, stderr io.Writer) error {
-	began, accepted, stood := time.Now(), 0, 0
-	var late []error  // ids that were taken by another request since the check
-	var trouble error // with Redis
-	var left []entry  // not known to be accepted
+	began, accepted, stood, late := time.Now(), 0, 0, 0
+	var trouble error
+	var left []entry // not known to be accepted, or accepted without the caller's knowing
 	for entries := range slices.Chunk(b.entries, atOnce) {
 		if trouble != nil {
 			left = append(left, entries...)
 			continue
 		}
-		for _, a := range together(entries, func(e entry) (*tasks.Job, error) { return client.Submit(ctx, e.request()) }) {
-			switch {
-			case errors.Is(a.err, tasks.ErrExists):
-				late = append(late, fmt.Errorf("line %d: %w", a.number, a.err))
-			case a.err != nil:
+		for _, a := range together(ctx, entries, client.Submit) {
+			if errors.Is(a.err, tasks.ErrExists) { // since the check
+				late++
+				_, _ = fmt.Fprintf(stderr, "line %d: %v\n", a.number, a.err)
+				continue
+			}
+			if a.err == nil {
+				a.err = printAccepted(stdout, a.job, asJSON)
+			}
+			if a.err != nil {
 				trouble, left = a.err, append(left, a.entry)
-			default:
-				accepted++
-				if a.job.CreatedAt.Before(began) {
-					stood++
-				}
-				if err := printAccepted(stdout, a.job, asJSON); err != nil {
-					return err
-				}
+				continue
+			}
+			accepted++
+			if a.job.CreatedAt.Before(began) {
+				stood++
 			}
 		}
 	}
@@ -160,10 +163,14 @@ func (b *batch) submit(ctx context.Context, client *tasks.Client, asJSON bool, s
 		_, _ = fmt.Fprintf(stderr, ", %d of them before", stood)
 	}
 	_, _ = fmt.Fprintln(stderr)
-	if trouble != nil {
+	switch {
+	case trouble != nil:
 		b.printLeft(left, stderr)
+		return trouble
+	case late > 0:
+		return fmt.Errorf("%w: %s", tasks.ErrExists, plural(late, "line"))
 	}
-	return errors.Join(append(late, trouble)...)
+	return nil
 }
 
 // printLeft says how to finish a batch whose submission was broken off.
@@ -179,8 +186,14 @@ func (b *batch) printLeft(left []entry, stderr io.Writer) {
 	}
 }
 
-// atOnce is how many jobs are on their way at a time: their calls share round trips.
-const atOnce = 500
+// atOnce is how many jobs are on their way at a time: their calls share round trips. They take
+// milliseconds as a rule.
+const (
+	atOnce       = 500
+	atOnceWithin = 30 * time.Second
+)
+
+var errSlow = fmt.Errorf("%w: no answer within %s", errUnreachable, atOnceWithin)
 
 // An answer is what came of an entry.
 type answer struct {
@@ -189,16 +202,39 @@ type answer struct {
 	err error
 }
 
-// together calls do for all entries at once, and returns the answers in their order.
-func together(entries []entry, do func(entry) (*tasks.Job, error)) []answer {
-	answers := make([]answer, len(entries))
-	var all sync.WaitGroup
-	for i, e := range entries {
-		all.Go(func() {
-			job, err := do(e)
-			answers[i] = answer{e, job, err}
-		})
+// together calls do for all entries at once, and returns the answers in their order. When ctx ends it
+// waits for none that are still out: the shared round trips don't heed it.
+func together(ctx context.Context, entries []entry, do func(context.Context, tasks.Request) (*tasks.Job, error)) []answer {
+	ctx, cancel := context.WithTimeoutCause(ctx, atOnceWithin, errSlow)
+	defer cancel()
+	type arrival struct {
+		i int
+		answer
 	}
-	all.Wait()
+	arrivals := make(chan arrival, len(entries))
+	answers := make([]answer, len(entries))
+	for i, e := range entries {
+		answers[i] = answer{entry: e, err: errSlow}
+		if ctx.Err() != nil {
+			continue
+		}
+		go func() {
+			job, err := do(ctx, e.request())
+			arrivals <- arrival{i, answer{e, job, err}}
+		}()
+	}
+	for range entries {
+		select {
+		case a := <-arrivals:
+			answers[a.i] = a.answer
+		case <-ctx.Done():
+			for i := range answers {
+				if answers[i].err == errSlow { //nolint:errorlint // the very value: no answer yet
+					answers[i].err = context.Cause(ctx)
+				}
+			}
+			return answers
+		}
+	}
 	return answers
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -204,6 +205,9 @@ func TestBatchBrokenOff(t *testing.T) {
 				t.Errorf("got %v, want that Redis can't be reached", err)
 			}
 			accepted := strings.Fields(out.String())
+			if sent := works - int(c.left.Load()); sent > 2*atOnce {
+				t.Errorf("it went on after the trouble: %d calls", sent)
+			}
 			if len(accepted) != works || !strings.HasPrefix(said.String(), plural(works, "job")+" accepted\n") {
 				t.Errorf("%d accepted, want %d; %s", len(accepted), works, &said)
 			}
@@ -231,15 +235,86 @@ func TestBatchInterrupted(t *testing.T) {
 	m, _ := start(t)
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer func() { _ = rdb.Close() }()
-	b, err := readBatch(strings.NewReader(batchOf(3)))
+	pipelined, err := records.Pipelined(rdb) // it heeds no context
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := readBatch(strings.NewReader(batchOf(3 * atOnce)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var out, said bytes.Buffer
-	err = b.submit(ctx, tasks.NewClient(rdb), false, &out, &said)
-	if code := exitCode(err, &said); code != 130 || !strings.Contains(said.String(), "3 lines left: run the same batch again") {
-		t.Errorf("exit %d, %s", code, &said)
+	out := &printed{then: func(lines int) {
+		if lines == atOnce {
+			cancel() // Ctrl-C, when the first ids are printed
+		}
+	}}
+	var said bytes.Buffer
+	err = b.submit(ctx, tasks.NewClient(pipelined), false, out, &said)
+	if code := exitCode(err, &said); code != 130 || out.lines != atOnce || !strings.Contains(said.String(), "1000 lines left: run the same batch again") {
+		t.Errorf("exit %d after %d ids, %s", code, out.lines, &said)
+	}
+	checkEnqueued(t, m, atOnce)
+}
+
+// printed counts lines.
+type printed struct {
+	lines int
+	then  func(lines int)
+}
+
+func (p *printed) Write(text []byte) (int, error) {
+	p.lines += bytes.Count(text, []byte("\n"))
+	p.then(p.lines)
+	return len(text), nil
+}
+
+// full is a disk without space after some lines.
+type full struct{ left int }
+
+func (f *full) Write(text []byte) (int, error) {
+	if f.left--; f.left < 0 {
+		return 0, errors.New("no space left on device")
+	}
+	return len(text), nil
+}
+
+// TestBatchThatCantPrint: an id that can't be printed is not lost.
+func TestBatchThatCantPrint(t *testing.T) {
+	t.Parallel()
+	m, _ := start(t)
+	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	defer func() { _ = rdb.Close() }()
+	b, err := readBatch(strings.NewReader(strings.Repeat(voice+"\n", 2*atOnce)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	err = b.submit(t.Context(), tasks.NewClient(rdb), false, &full{left: 10}, &said)
+	if code := exitCode(err, &said); code != 1 || !strings.HasPrefix(said.String(), "10 jobs accepted\n990 lines left: submit these") {
+		t.Fatalf("exit %d, %s", code, &said)
+	}
+	_, rest, _ := strings.Cut(said.String(), "safe:\n")
+	rest = rest[:strings.Index(rest, "enqueue: ")]
+	if _, said, code := enqueue(t, "redis://"+m.Addr(), rest, "batch", "-"); code != 0 {
+		t.Fatalf("the rest: exit %d, %s", code, said)
+	}
+	checkEnqueued(t, m, 2*atOnce)
+}
+
+// TestBatchOnAStalledRedis: it ends, and says where the trouble is.
+func TestBatchOnAStalledRedis(t *testing.T) {
+	t.Parallel()
+	b, err := readBatch(strings.NewReader(clip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errSlow) // as the time limit does
+	answers := together(ctx, b.entries, func(context.Context, tasks.Request) (*tasks.Job, error) {
+		select {}
+	})
+	if code := codeOf(answers[0].err); code != 75 {
+		t.Errorf("exit %d: %v", code, answers[0].err)
 	}
 }

@@ -42,17 +42,35 @@ func withRedis(ctx context.Context, c *cli.Command, do func(redis.UniversalClien
 	if err != nil {
 		return settings.Usage("REDIS_URL: %w", err)
 	}
-	defer func() { err = errors.Join(err, rdb.Close()) }()
+	defer func() {
+		if err != nil {
+			go func() { _ = rdb.Close() }() // it may wait for answers that don't come, and the program is about to end
+			return
+		}
+		err = rdb.Close()
+	}()
+	if err := ping(ctx, rdb); err != nil {
+		return err
+	}
+	err = unreachable(do(rdb))
+	if err != nil && codeOf(err) == exitFailure && errors.Is(ping(ctx, rdb), errUnreachable) {
+		err = fmt.Errorf("%w: it answers no more: %w", errUnreachable, err)
+	}
+	return err
+}
+
+// ping asks whether Redis answers.
+func ping(ctx context.Context, rdb redis.UniversalClient) error {
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	err = rdb.Ping(asking).Err()
+	err := rdb.Ping(asking).Err()
 	switch {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: no answer within %s; is it running, and is the address right?", errUnreachable, answerWithin)
-	case err != nil && ctx.Err() == nil && errors.Is(unreachable(err), errUnreachable):
+	case errors.Is(unreachable(err), errUnreachable):
 		return unreachable(err)
-	case err != nil:
-		return fmt.Errorf("REDIS_URL: Redis answers, but refuses: %w; see user, password and database", err)
 	}
-	return unreachable(do(rdb))
+	return fmt.Errorf("REDIS_URL: Redis answers, but refuses: %w; see user, password and database", err)
 }

@@ -89,14 +89,22 @@ func (b *batch) warn(number int, text string) {
 
 // add checks one line.
 func (b *batch) add(number int, text string) {
-	var fields map[string]json.RawMessage
-	var l line
+	var fields, options map[string]json.RawMessage
 	if err := decode([]byte(text), &fields); err != nil || fields == nil {
 		b.refuse(number, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err)))
 		return
 	}
-	if err := json.Unmarshal([]byte(text), &l); err != nil {
-		b.refuse(number, wrongType(err))
+	l := line{Body: fields["body"]}
+	// Each by its exact name, unlike a struct, which would also take "ID".
+	err := errors.Join(
+		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
+		read(fields, "", "options", &options), read(options, "options.", "overwrite", &l.Options.Overwrite),
+	)
+	if err == nil && fields["id"] != nil && l.ID == "" {
+		err = errors.New("id: must not be empty; leave it out to have one made")
+	}
+	if err != nil {
+		b.refuse(number, err)
 		return
 	}
 	job, err := tasks.NewJob(l.request(), time.Now())
@@ -108,9 +116,24 @@ func (b *batch) add(number int, text string) {
 	for _, warning := range job.Warnings {
 		b.warn(number, "body: "+warning)
 	}
+	b.warnOfUnknown(number, "", fields, "id", "operation", "body", "options")
+	b.warnOfUnknown(number, "options.", options, "overwrite")
+}
+
+// read reads a field, if it is there.
+func read(fields map[string]json.RawMessage, path, name string, into any) error {
+	text, given := fields[name]
+	if !given || json.Unmarshal(text, into) == nil {
+		return nil
+	}
+	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Map: "an object"}
+	return fmt.Errorf("%s%s: must be %s", path, name, want[reflect.TypeOf(into).Elem().Kind()])
+}
+
+func (b *batch) warnOfUnknown(number int, path string, fields map[string]json.RawMessage, known ...string) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if !slices.Contains([]string{"id", "operation", "body", "options"}, strings.ToLower(name)) {
-			b.warn(number, fmt.Sprintf("%q: unknown field, ignored", name))
+		if !slices.Contains(known, name) {
+			b.warn(number, fmt.Sprintf("%s%q: unknown field, ignored", path, name))
 		}
 	}
 }
@@ -124,32 +147,20 @@ func syntax(err error) string {
 	return ": " + err.Error()
 }
 
-// wrongType says which field has a value of the wrong type, in the words of JSON.
-func wrongType(err error) error {
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case !errors.As(err, &wrong):
-		return err
-	case wrong.Type.Kind() == reflect.Struct:
-		return fmt.Errorf("%s: must be an object", wrong.Field)
-	case wrong.Type.Kind() == reflect.Bool:
-		return fmt.Errorf("%s: must be true or false", wrong.Field)
-	default:
-		return fmt.Errorf("%s: must be a %s", wrong.Field, wrong.Type)
-	}
-}
-
 // checkTwins refuses an id that stands in several lines with different requests. The same line
 // twice is one job.
 func (b *batch) checkTwins() {
 	first := map[string]entry{}
-	for _, e := range b.entries {
+	b.entries = slices.DeleteFunc(b.entries, func(e entry) bool {
 		twin, taken := first[e.job.ID]
 		switch {
 		case !taken:
 			first[e.job.ID] = e
 		case !twin.job.Same(e.job):
 			b.refuse(e.number, fmt.Errorf("id %s: stands in line %d with a different request", e.job.ID, twin.number))
+		default:
+			b.warn(e.number, "the same as an earlier line: one job")
 		}
-	}
+		return taken
+	})
 }

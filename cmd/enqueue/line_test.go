@@ -25,10 +25,14 @@ func TestReadBatchRefuses(t *testing.T) {
 		{"two in a line", clip + clip, []string{"line 1: " + example + ": more than one value"}},
 		{"null", "null", []string{"line 1: " + example}},
 		{"an id that is a number", `{"id":7,"operation":"text-to-video"}`, []string{"line 1: id: must be a string"}},
+		{"an empty id", `{"id":"","operation":"text-to-video"}`, []string{"line 1: id: must not be empty; leave it out to have one made"}},
+		{"an id that is null", `{"id":null,"operation":"text-to-video"}`, []string{"line 1: id: must not be empty; leave it out to have one made"}},
+		{"text of another encoding", strings.Replace(clip, "tin", "caf\xe9", 1), []string{"line 1: " + example + ": not valid UTF-8"}},
 		{"options that are a list", `{"operation":"text-to-video","options":[]}`, []string{"line 1: options: must be an object"}},
 		{"an option that is a word", `{"operation":"text-to-video","options":{"overwrite":"yes"}}`, []string{"line 1: options.overwrite: must be true or false"}},
 		{"a bad id", strings.Replace(clip, `"clip"`, `"a/b"`, 1), []string{`line 1: job id "a/b": want 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`}},
 		{"an unknown operation", `{"operation":"text-to-vidoe","body":{}}`, []string{`line 1: unknown operation "text-to-vidoe": did you mean text-to-video?`}},
+		{"names in capitals", `{"Operation":"text-to-video","body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
 		{"no operation", `{"body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
 		{"no body", `{"operation":"text-to-video"}`, []string{"line 1: text-to-video: the body must be a JSON object, but is empty"}},
 		{"every bad line, with its number", clip + "\n\n{}\n" + clip + "\nx\n", []string{`line 3: unknown operation ""; see enqueue operations`, "line 5: " + example + ": invalid character 'x' looking for beginning of value"}},
@@ -72,7 +76,9 @@ func TestReadBatchAccepts(t *testing.T) {
 
 func TestReadBatchWarns(t *testing.T) {
 	t.Parallel()
-	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(clip, `{"id"`, `{"priority":1,"ID"`, 1)
+	other := strings.Replace(clip, `"clip"`, `"other"`, 1)
+	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(other, `{"id"`, `{"priority":1,"options":{"overwite":true},"id"`, 1)
+	text += strings.Repeat("\n"+clip, 2)
 	b, err := readBatch(strings.NewReader(text))
 	if err != nil || len(b.problems) > 0 {
 		t.Fatal(b.problems, err)
@@ -81,6 +87,8 @@ func TestReadBatchWarns(t *testing.T) {
 	b.printWarnings(&said)
 	const want = `warning: line 4: "priority": unknown field, ignored
 warning: line 1 (and 2 more lines): body: style.voice_name: not a value this version knows; sent as it is
+warning: line 4: options."overwite": unknown field, ignored
+warning: line 6: the same as an earlier line: one job
 `
 	if diff := cmp.Diff(want, said.String()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

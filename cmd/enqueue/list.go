@@ -28,7 +28,8 @@ func listCommand(stdout, stderr io.Writer) *cli.Command {
 
    enqueue list --state failed,unknown --since 24h
 
-A job that was enqueued as a bare task is listed once a worker has seen it.`,
+FOR is how long a job has been in its state. One that changes its state just now may be missed; one that
+was enqueued as a bare task is listed once a worker has seen it.`,
 		ShellComplete: completeFilter,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "state", Usage: "only jobs in these `STATES`: " + strings.Join(stateNames(), ", ")},
@@ -93,8 +94,9 @@ func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, 
 			errs = append(errs, err)
 			continue
 		case limit > 0 && shown == limit:
+			errs = append(errs, table.Flush())
 			_, _ = fmt.Fprintf(stderr, "there are more: --limit %d shows twice as many, --limit 0 all\n", 2*limit)
-			return errors.Join(append(errs, table.Flush())...)
+			return errors.Join(errs...)
 		case asJSON:
 			err = printJSON(stdout, job)
 		default:
@@ -113,18 +115,20 @@ func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, 
 
 func printRow(table io.Writer, job *tasks.Job, first bool) error {
 	if first {
-		if _, err := fmt.Fprintln(table, "ID\tOPERATION\tSTATE\tUPDATED\tCREDITS\tNOTE"); err != nil {
+		if _, err := fmt.Fprintln(table, "ID\tOPERATION\tSTATE\tFOR\tCREDITS\tNOTE"); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%d\t%s\n", job.ID, job.Operation, job.State, ago(job.UpdatedAt), job.CreditsCharged, note(job))
+	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", job.ID, job.Operation, job.State, since(job.StateAt), job.CreditsCharged, note(job))
 	return err
 }
 
-// ago is how long ago something was, in one or two units.
-func ago(at time.Time) string {
+// since is how long something lasts already, in one or two units.
+func since(at time.Time) string {
 	d := time.Since(at)
 	switch {
+	case at.IsZero():
+		return ""
 	case d < time.Second:
 		return "0s"
 	case d < time.Hour:

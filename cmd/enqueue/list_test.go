@@ -20,7 +20,7 @@ func TestList(t *testing.T) {
 	}
 	out, said, code := enqueue(t, url, "", "list", "--limit", "2")
 	rows := strings.Split(out, "\n")
-	if code != 0 || len(rows) != 4 || strings.Join(strings.Fields(rows[0]), " ") != "ID OPERATION STATE UPDATED CREDITS NOTE" || !strings.Contains(rows[1], "text-to-video  pending") {
+	if code != 0 || len(rows) != 4 || strings.Join(strings.Fields(rows[0]), " ") != "ID OPERATION STATE FOR CREDITS NOTE" || !strings.Contains(rows[1], "text-to-video  pending") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	if said != "there are more: --limit 4 shows twice as many, --limit 0 all\n" {
@@ -87,12 +87,12 @@ func TestNote(t *testing.T) {
 	}
 }
 
-func TestAgo(t *testing.T) {
+func TestSince(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		0: "0s", -time.Minute: "0s", 75 * time.Second: "1m15s", 5*time.Hour + 30*time.Second: "5h0m", 30 * time.Hour: "30h0m", 72 * time.Hour: "3d",
 	} {
-		if got := ago(time.Now().Add(-d - 100*time.Millisecond)); got != want {
+		if got := since(time.Now().Add(-d - 100*time.Millisecond)); got != want {
 			t.Errorf("%s: got %s, want %s", d, got, want)
 		}
 	}

@@ -58,6 +58,11 @@ func exitCode(err error, stderr io.Writer) int {
 		return 0
 	}
 	_, _ = fmt.Fprintf(stderr, "enqueue: %v\n", err)
+	return codeOf(err)
+}
+
+// codeOf is the number of the first that fits.
+func codeOf(err error) int {
 	for _, c := range []struct {
 		err  error
 		code int

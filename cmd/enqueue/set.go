@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A step of a path is a member's name, or an index where name is empty.
@@ -85,8 +86,15 @@ func parseValue(text string) any {
 	return v
 }
 
+// errEncoding refuses what JSON readers would change: they put a mark in the place of bytes that are
+// no UTF-8.
+var errEncoding = errors.New("not valid UTF-8")
+
 // decode reads exactly one JSON value and keeps numbers as they were written.
 func decode(text []byte, v any) error {
+	if !utf8.Valid(text) {
+		return errEncoding
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if err := d.Decode(v); err != nil {

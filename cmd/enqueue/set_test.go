@@ -43,6 +43,7 @@ func TestSetFieldsRefuses(t *testing.T) {
 	for _, tt := range []struct{ body, set string }{
 		{`{}`, "prompt"}, {`{}`, "=x"}, {`{}`, "a..b=x"}, {`{}`, "a.=x"}, {`{}`, "[0]=x"}, {`{}`, "a[=x"}, {`{}`, "a[]=x"}, {`{}`, "a[x]=x"},
 		{`{}`, "a[-1]=x"}, {`{}`, "a[1000000]=x"}, {`{}`, "a[0]b=x"}, {`{"a":1}`, "a.b=x"}, {`{"a":{}}`, "a[0]=x"}, {`[]`, "a=x"}, {`{`, "a=x"}, {`{} {}`, "a=x"},
+		{"{\"a\":\"caf\xe9\"}", "b=x"}, {`{}`, "a=caf\xe9"},
 	} {
 		got, err := setFields([]byte(tt.body), []string{tt.set})
 		if !errors.Is(err, settings.ErrUsage) || !strings.Contains(err.Error(), "--") {

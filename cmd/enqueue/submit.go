@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
 
@@ -38,7 +41,7 @@ An id makes the call safe to repeat: the same request under the same id is one j
 		DisableSliceFlagSeparator: true,
 		ShellComplete:             completeOperation,
 		Action: func(ctx context.Context, c *cli.Command) error {
-			request, err := request(c, stdin)
+			request, err := request(ctx, c, stdin)
 			if err != nil {
 				return err
 			}
@@ -50,6 +53,7 @@ An id makes the call safe to repeat: the same request under the same id is one j
 				printWarnings(checked, stderr)
 				return lineOf(checked).write(stdout)
 			}
+			signal.Ignore(syscall.SIGPIPE) // see printAccepted
 			return withClient(ctx, c, func(client *tasks.Client) error {
 				job, err := client.Submit(ctx, request)
 				if err != nil && job != nil && !errors.Is(err, tasks.ErrExists) {
@@ -83,21 +87,26 @@ func printWarnings(job *tasks.Job, stderr io.Writer) {
 	}
 }
 
-// printAccepted prints the id of a job that was accepted.
-func printAccepted(stdout io.Writer, job *tasks.Job, asJSON bool) error {
+// printAccepted prints the id of a job that was accepted. If it can't be printed, the error holds
+// it: without the id a repetition would buy again.
+func printAccepted(stdout io.Writer, job *tasks.Job, asJSON bool) (err error) {
 	if asJSON {
-		return printJSON(stdout, job)
+		err = printJSON(stdout, job)
+	} else {
+		_, err = fmt.Fprintln(stdout, job.ID)
 	}
-	_, err := fmt.Fprintln(stdout, job.ID)
-	return err
+	if err != nil {
+		return fmt.Errorf("job %s is accepted, but its id can't be printed: %w", job.ID, err)
+	}
+	return nil
 }
 
 // request reads what the caller asks for from the arguments.
-func request(c *cli.Command, stdin io.Reader) (tasks.Request, error) {
+func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Request, error) {
 	if c.Args().Len() != 1 {
 		return tasks.Request{}, settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
 	}
-	text, err := readBody(c.String("body"), stdin)
+	text, err := readBody(ctx, c.String("body"), stdin)
 	if err != nil {
 		return tasks.Request{}, err
 	}
@@ -114,12 +123,12 @@ func request(c *cli.Command, stdin io.Reader) (tasks.Request, error) {
 	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{Overwrite: c.Bool("overwrite")}}, nil
 }
 
-func readBody(arg string, stdin io.Reader) ([]byte, error) {
+func readBody(ctx context.Context, arg string, stdin io.Reader) ([]byte, error) {
 	switch {
 	case arg == "":
 		return []byte("{}"), nil
 	case arg == "-":
-		text, err := io.ReadAll(stdin)
+		text, err := unlessInterrupted(ctx, func() ([]byte, error) { return io.ReadAll(stdin) })
 		if err != nil {
 			return nil, fmt.Errorf("--body -: %w", err)
 		}
@@ -145,6 +154,9 @@ func setFields(text []byte, sets []string) (json.RawMessage, error) {
 	}
 	for _, set := range sets {
 		path, value, found := strings.Cut(set, "=")
+		if !utf8.ValidString(set) {
+			return nil, settings.Usage("--set %q: %w", set, errEncoding)
+		}
 		if !found || path == "" {
 			return nil, settings.Usage("--set %q: want PATH=VALUE, such as style.prompt=robot", set)
 		}

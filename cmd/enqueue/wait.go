@@ -32,14 +32,16 @@ func waitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		Action: func(ctx context.Context, c *cli.Command) error {
 			ids := c.Args().Slice()
 			if slices.Equal(ids, []string{"-"}) {
-				text, err := io.ReadAll(stdin)
+				text, err := unlessInterrupted(ctx, func() ([]byte, error) { return io.ReadAll(stdin) })
 				if err != nil {
 					return err
 				}
-				ids = strings.Fields(string(text))
+				if ids = strings.Fields(string(text)); len(ids) == 0 {
+					return settings.Usage("standard input holds no ID")
+				}
 			}
-			if len(ids) == 0 {
-				return settings.Usage("want at least one ID")
+			if len(ids) == 0 || len(ids) > mostWaited {
+				return settings.Usage("want from 1 to %d IDs, got %d; for an overview of many see enqueue list", mostWaited, len(ids))
 			}
 			for _, id := range ids {
 				if err := tasks.CheckID(id); err != nil {
@@ -57,6 +59,9 @@ func waitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		},
 	}
 }
+
+// mostWaited bounds the memory: each job is waited for by itself.
+const mostWaited = 10_000
 
 // waited is what came of waiting for one job.
 type waited struct {
@@ -106,7 +111,11 @@ func goOn(ctx context.Context, left []string, stderr io.Writer) error {
 	if len(left) == 0 {
 		return nil
 	}
-	_, _ = fmt.Fprintf(stderr, "%s not settled yet, and going on; wait again with: enqueue wait %s\n", plural(len(left), "job"), strings.Join(left, " "))
+	again := "the same IDs"
+	if len(left) <= 20 {
+		again = "enqueue wait " + strings.Join(left, " ")
+	}
+	_, _ = fmt.Fprintf(stderr, "%s not settled yet, and going on; wait again with: %s\n", plural(len(left), "job"), again)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return errTimeout
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -14,6 +15,9 @@ import (
 func decode(body []byte) (map[string]any, *Problem) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, &Problem{"", "the body must be a JSON object, but is empty"}
+	}
+	if !utf8.Valid(body) { // JSON readers would put a mark in the place of what they can't read
+		return nil, &Problem{"", "the body is not valid UTF-8"}
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {

@@ -147,8 +147,8 @@ func lookup(request map[string]any, field string) any {
 	return value
 }
 
-// isMissing takes an empty string or list for nothing. An empty object is something: its
-// fields have defaults.
+// isMissing takes an empty string or list for nothing. An empty object is something: what must
+// be in it is not stated.
 func isMissing(value any) bool {
 	switch value := value.(type) {
 	case nil:

@@ -52,6 +52,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"string as body", "text-to-video", `"{}"`, []string{"the body must be a JSON object, but is a string"}},
 		{"number as body", "text-to-video", `1`, []string{"the body must be a JSON object, but is a number"}},
 		{"boolean as body", "text-to-video", `true`, []string{"the body must be a JSON object, but is true or false"}},
+		{"text of another encoding", "text-to-video", "{\"end_seconds\":5,\"style\":{\"prompt\":\"caf\xe9\"}}", []string{"the body is not valid UTF-8"}},
 		{"half a body", "text-to-video", `{"name":`, []string{"the body is not valid JSON: unexpected EOF"}},
 		{"two bodies", "text-to-video", `{} {}`, []string{"the body is not valid JSON: invalid character after top-level value"}},
 		{"nothing given", "text-to-video", `{}`, []string{"end_seconds: required", "style: required"}},

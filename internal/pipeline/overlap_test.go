@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -143,6 +144,59 @@ func TestNothingStaysBehind(t *testing.T) {
 		if strings.HasPrefix(key, "hourglass:") {
 			t.Errorf("%s stays behind", key)
 		}
+	}
+}
+
+// TestIndexKeepsItsTime: a poll is no change of state, and what waits for a person is not forgotten.
+func TestIndexKeepsItsTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: map[string]time.Duration{"": time.Hour}})
+	w.submit(images())
+	poll := w.untilStage(tasks.StagePoll)
+	entered := func(state tasks.State) records.Moment {
+		t.Helper()
+		entries, err := w.pipeline.records.Latest(t.Context(), string(state), 0, 10)
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("%s: got %v, %v; want one", state, entries, err)
+		}
+		return entries[0].At
+	}
+	since, at := w.job("images").StateAt, entered(tasks.Rendering)
+	w.forward(time.Minute)
+	if err := w.step(poll); err != nil {
+		t.Fatal(err)
+	}
+	job := w.job("images")
+	if job.Polls < 2 || !job.StateAt.Equal(since) || entered(tasks.Rendering) != at {
+		t.Errorf("after poll %d: rendering since %v (index %d), want %v (%d)", job.Polls-1, job.StateAt, entered(tasks.Rendering), since, at)
+	}
+
+	other := newWorld(t, magichourtest.Options{})
+	other.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: 500})
+	other.submit(images())
+	other.run()
+	other.checkLaws("images")
+	other.forward(30 * 24 * time.Hour)
+	other.sweep()
+	if got := other.checkLaws("images").State; got != tasks.Unknown {
+		t.Errorf("got %s, want unknown, and listed as such a month later", got)
+	}
+}
+
+// TestStrayEntry: a Submit that dies before it writes the record leaves nothing behind for ever.
+func TestStrayEntry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	if _, err := w.pipeline.records.EnsureEntered(t.Context(), string(tasks.Pending), "stray"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.pipeline.records.SetDeadline(t.Context(), "stray", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	w.forward(2 * time.Hour)
+	w.sweep()
+	if entries, err := w.pipeline.records.Latest(t.Context(), string(tasks.Pending), 0, 10); err != nil || len(entries) != 0 {
+		t.Errorf("got %v, %v; want none", entries, err)
 	}
 }
 

@@ -132,25 +132,19 @@ func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.
 // is set before the record becomes active, and removed after it has ended; the index follows the
 // same order.
 func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in time.Duration, write func([]byte) (string, error)) error {
-	job.UpdatedAt = p.now().UTC()
-	if job.State.Ended() && job.DoneAt == nil {
-		at := job.UpdatedAt
-		job.DoneAt = &at
-	}
+	from, moves := r.job.State, r.rev == records.Absent || r.job.State != job.State
+	p.stamp(job, moves)
 	deadline, err := p.deadline(ctx, job, in)
+	if err != nil {
+		return err
+	}
+	entered, err := p.enter(ctx, job, moves)
 	if err != nil {
 		return err
 	}
 	data, err := job.Encode()
 	if err != nil {
 		return err
-	}
-	from, stays := r.job.State, r.rev != records.Absent && r.job.State == job.State
-	var entered records.Moment
-	if !stays {
-		if entered, err = p.records.Enter(ctx, string(job.State), job.ID); err != nil {
-			return err
-		}
 	}
 	rev, err := write(data)
 	if err != nil {
@@ -162,6 +156,26 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		_ = p.records.Exit(ctx, string(from), job.ID, entered)
 	}
 	return p.leave(ctx, job, deadline)
+}
+
+// stamp writes down when a change was made.
+func (p *Pipeline) stamp(job *tasks.Job, moves bool) {
+	at := p.now().UTC()
+	job.UpdatedAt = at
+	if moves {
+		job.StateAt = at
+	}
+	if job.State.Ended() && job.DoneAt == nil {
+		job.DoneAt = &at
+	}
+}
+
+// enter puts a job into the index if it comes into another state, or is to live for its TTL anew.
+func (p *Pipeline) enter(ctx context.Context, job *tasks.Job, moves bool) (records.Moment, error) {
+	if !moves && !job.State.Settled() {
+		return 0, nil
+	}
+	return p.records.Enter(ctx, string(job.State), job.ID)
 }
 
 // deadline sets the time by which a job on the road must have moved. Of one that leaves the road

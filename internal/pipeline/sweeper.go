@@ -86,7 +86,7 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, er
 	case errors.Is(err, records.ErrNotFound) && o.By < strayAfter:
 		return true, nil // a Submit may be about to write the record
 	case errors.Is(err, records.ErrNotFound):
-		return false, p.records.ClearDeadline(ctx, o.Job, o.Deadline)
+		return false, errors.Join(p.records.ClearDeadline(ctx, o.Job, o.Deadline), p.records.Clear(ctx, string(tasks.Pending), o.Job, strayAfter))
 	case err != nil:
 		return false, err
 	case undeleted(r.job):

@@ -11,7 +11,8 @@ import (
 
 // The index finds jobs by their state without looking at every key. It is a hint, and the record
 // is the truth: a job enters the set of a state before its record says so, and leaves that of the
-// state before afterwards, so it is always where it is looked for, and sometimes in one more place.
+// state before afterwards, so a worker that dies leaves it in one place too many and not too few.
+// What a failover of Redis loses of it comes back when the job changes its state.
 
 func stateKey(state string) string { return "hourglass:{fleet}:jobs:" + state }
 
@@ -30,13 +31,26 @@ func (m Moment) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
 var enter = redis.NewScript(`
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000000 + t[2])
+if ARGV[2] == '1' then
+  return redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1]) == 1 and now or '0'
+end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 return now
 `)
 
 // Enter puts a job that is about to come into a state in its set, and returns when. May be repeated.
 func (s *Store) Enter(ctx context.Context, state, job string) (Moment, error) {
-	at, err := enter.Run(ctx, s.rdb, []string{stateKey(state)}, job).Int64()
+	return s.enter(ctx, state, job, false)
+}
+
+// EnsureEntered is Enter for a job that may be there already: then its entry stays as it is, and the
+// Moment is 0, at which Exit takes nothing out.
+func (s *Store) EnsureEntered(ctx context.Context, state, job string) (Moment, error) {
+	return s.enter(ctx, state, job, true)
+}
+
+func (s *Store) enter(ctx context.Context, state, job string, onlyNew bool) (Moment, error) {
+	at, err := enter.Run(ctx, s.rdb, []string{stateKey(state)}, job, onlyNew).Int64()
 	if err != nil {
 		return 0, fmt.Errorf("enter job %s as %s: %w", job, state, err)
 	}
@@ -57,6 +71,24 @@ return 1
 func (s *Store) Exit(ctx context.Context, state, job string, at Moment) error {
 	if err := exit.Run(ctx, s.rdb, []string{stateKey(state)}, job, int64(at)).Err(); err != nil {
 		return fmt.Errorf("take job %s out of %s: %w", job, state, err)
+	}
+	return nil
+}
+
+var clearOld = redis.NewScript(`
+local t = redis.call('TIME')
+local at = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if at and tonumber(at) < t[1] * 1000000 + t[2] - ARGV[2] then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return 1
+`)
+
+// Clear takes a job out of the set of a state that its record does not confirm, if it came there
+// longer ago than age: a younger one may be about to be saved. May be repeated.
+func (s *Store) Clear(ctx context.Context, state, job string, age time.Duration) error {
+	if err := clearOld.Run(ctx, s.rdb, []string{stateKey(state)}, job, age.Microseconds()).Err(); err != nil {
+		return fmt.Errorf("clear job %s of %s: %w", job, state, err)
 	}
 	return nil
 }

@@ -60,6 +60,21 @@ func TestIndex(t *testing.T) {
 		if got := jobs("creating", 0, 10); len(got) != 0 {
 			t.Errorf("creating: got %v, want none", got)
 		}
+		if at, err := s.EnsureEntered(ctx, "pending", "c"); err != nil || at != 0 {
+			t.Errorf("entered again: got %d, %v; want 0, for nothing has changed", at, err)
+		}
+		if at, err := s.EnsureEntered(ctx, "pending", "d"); err != nil || at == 0 {
+			t.Errorf("entered anew: got %d, %v", at, err)
+		}
+		if diff := cmp.Diff([]string{"d", "a", "c", "b"}, jobs("pending", 0, 10)); diff != "" {
+			t.Errorf("after that (-want +got):\n%s", diff)
+		}
+		if err := s.Clear(ctx, "pending", "d", time.Hour); err != nil || len(jobs("pending", 0, 10)) != 4 {
+			t.Errorf("a young entry is cleared (%v)", err)
+		}
+		if err := s.Clear(ctx, "pending", "d", -time.Hour); err != nil || len(jobs("pending", 0, 10)) != 3 {
+			t.Errorf("an old entry is not cleared (%v)", err)
+		}
 		if err := s.Forget(ctx, "pending", time.Hour); err != nil || len(jobs("pending", 0, 10)) != 3 {
 			t.Errorf("the young are forgotten (%v)", err)
 		}
