@@ -27,7 +27,7 @@ func newWatcher(client *tasks.Client, out io.Writer) *watcher {
 	return &watcher{client: client, out: out, began: time.Now(), seen: map[string]*tasks.Job{}}
 }
 
-const lineFormat = "%7s  %-18s  %-9s  %s\n"
+const lineFormat = "%7s  %-24s  %-9s  %s\n"
 
 // untilSettled watches until there is nothing more to wait for with the given jobs, and returns
 // them.
