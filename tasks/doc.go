@@ -14,7 +14,8 @@
 // already can enqueue the task of NewCreate instead.
 //
 // Submit is safe to repeat with its id: the same request under the same id is one job, and is bought
-// once. What the API would refuse is ErrInvalid, before anything is enqueued: a required field that
+// once, for as long as its record lives: a week after its end, unless the workers say otherwise. What
+// the API would refuse is ErrInvalid, before anything is enqueued: a required field that
 // is missing, a value out of bounds, a rule that the API states in words only. What may merely be
 // newer than this version, such as a model, is sent, and stands in Job.Warnings.
 //

@@ -64,7 +64,7 @@ type Remote string
 // The ends of a remote project.
 const (
 	RemoteDeleted Remote = "deleted"
-	RemoteKept    Remote = "kept"    // the API refused to delete it for good
+	RemoteKept    Remote = "kept"    // not deleted, for the reason in RemoteReason
 	RemotePending Remote = "pending" // the delete kept failing and is still to be done
 )
 

@@ -20,8 +20,8 @@ const submitDeadline = 2 * time.Minute
 //
 // Submitting the same id with the same request again changes nothing and returns the job as it
 // stands. The errors are ErrInvalid for a request that the API would refuse, ErrExists for an
-// id with a different request, or an error of Redis. After that the job may have been accepted or
-// not; it is returned all the same, so that Submit can be repeated with its id, which is safe.
+// id with a different request (with the job that stands), or an error of Redis. After an error of
+// Redis the job may have been accepted or not; it is returned all the same, so that Submit can be repeated with its id, which is safe.
 // Without the id a repetition would buy twice.
 func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	job, err := NewJob(r, time.Now())

@@ -100,6 +100,10 @@ func (b *batch) add(number int, text string) {
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
 		read(fields, "", "options", &options), read(options, "options.", "overwrite", &l.Options.Overwrite),
 	)
+	if err == nil {
+		// Without its id, a line would be bought again each time: no misspelt field is passed over.
+		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite"))
+	}
 	if err == nil && fields["id"] != nil && l.ID == "" {
 		err = errors.New("id: must not be empty; leave it out to have one made")
 	}
@@ -116,8 +120,6 @@ func (b *batch) add(number int, text string) {
 	for _, warning := range job.Warnings {
 		b.warn(number, "body: "+warning)
 	}
-	b.warnOfUnknown(number, "", fields, "id", "operation", "body", "options")
-	b.warnOfUnknown(number, "options.", options, "overwrite")
 }
 
 // read reads a field, if it is there.
@@ -130,12 +132,14 @@ func read(fields map[string]json.RawMessage, path, name string, into any) error 
 	return fmt.Errorf("%s%s: must be %s", path, name, want[reflect.TypeOf(into).Elem().Kind()])
 }
 
-func (b *batch) warnOfUnknown(number int, path string, fields map[string]json.RawMessage, known ...string) {
+// unknown refuses fields other than those known.
+func unknown(fields map[string]json.RawMessage, path string, known ...string) error {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(known, name) {
-			b.warn(number, fmt.Sprintf("%s%q: unknown field, ignored", path, name))
+			return fmt.Errorf("%s%s: unknown field: want %s", path, name, strings.Join(known, ", "))
 		}
 	}
+	return nil
 }
 
 // syntax says what is wrong with text that is no JSON; nothing, if it is JSON but no object.

@@ -32,7 +32,9 @@ func TestReadBatchRefuses(t *testing.T) {
 		{"an option that is a word", `{"operation":"text-to-video","options":{"overwrite":"yes"}}`, []string{"line 1: options.overwrite: must be true or false"}},
 		{"a bad id", strings.Replace(clip, `"clip"`, `"a/b"`, 1), []string{`line 1: job id "a/b": want 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`}},
 		{"an unknown operation", `{"operation":"text-to-vidoe","body":{}}`, []string{`line 1: unknown operation "text-to-vidoe": did you mean text-to-video?`}},
-		{"names in capitals", `{"Operation":"text-to-video","body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
+		{"names in capitals", `{"Operation":"text-to-video","body":{}}`, []string{`line 1: Operation: unknown field: want id, operation, body, options`}},
+		{"a misspelt id", strings.Replace(clip, `"id"`, `"job_id"`, 1), []string{`line 1: job_id: unknown field: want id, operation, body, options`}},
+		{"a misspelt option", strings.Replace(clip, `"id"`, `"options":{"overwite":true},"id"`, 1), []string{`line 1: options.overwite: unknown field: want overwrite`}},
 		{"no operation", `{"body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
 		{"no body", `{"operation":"text-to-video"}`, []string{"line 1: text-to-video: the body must be a JSON object, but is empty"}},
 		{"every bad line, with its number", clip + "\n\n{}\n" + clip + "\nx\n", []string{`line 3: unknown operation ""; see enqueue operations`, "line 5: " + example + ": invalid character 'x' looking for beginning of value"}},
@@ -77,7 +79,7 @@ func TestReadBatchAccepts(t *testing.T) {
 func TestReadBatchWarns(t *testing.T) {
 	t.Parallel()
 	other := strings.Replace(clip, `"clip"`, `"other"`, 1)
-	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(other, `{"id"`, `{"priority":1,"options":{"overwite":true},"id"`, 1)
+	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(other, `{"id"`, `{"options":{},"id"`, 1)
 	text += strings.Repeat("\n"+clip, 2)
 	b, err := readBatch(strings.NewReader(text))
 	if err != nil || len(b.problems) > 0 {
@@ -85,9 +87,7 @@ func TestReadBatchWarns(t *testing.T) {
 	}
 	var said bytes.Buffer
 	b.printWarnings(&said)
-	const want = `warning: line 4: "priority": unknown field, ignored
-warning: line 1 (and 2 more lines): body: style.voice_name: not a value this version knows; sent as it is
-warning: line 4: options."overwite": unknown field, ignored
+	const want = `warning: line 1 (and 2 more lines): body: style.voice_name: not a value this version knows; sent as it is
 warning: line 6: the same as an earlier line: one job
 `
 	if diff := cmp.Diff(want, said.String()); diff != "" {

@@ -106,6 +106,9 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 	if c.Args().Len() != 1 {
 		return tasks.Request{}, settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
 	}
+	if c.IsSet("body") && c.String("body") == "" {
+		return tasks.Request{}, settings.Usage("--body: is empty; leave it out to build the body of --set alone")
+	}
 	text, err := readBody(ctx, c.String("body"), stdin)
 	if err != nil {
 		return tasks.Request{}, err

@@ -88,7 +88,7 @@ func classify(stage tasks.Stage, err error) verdict {
 
 const (
 	hintTrouble      = "see whether the API, the store and the network between work"
-	hintObjectExists = "look whose object it is; remove it, or submit the job under another id or with overwrite"
+	hintObjectExists = "the project is paid for and kept at Magic Hour: fetch its files by hand. A new id buys again; choose one that is free, or submit with overwrite from the start"
 	hintKey          = "give the workers a valid MAGIC_HOUR_API_KEY; the job goes on by itself"
 	hintCredits      = "buy credits; the job goes on by itself"
 )
