@@ -41,18 +41,20 @@ func (c *Client) Job(ctx context.Context, id string) (*Job, error) {
 	}
 	job, _, err := c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return c.unseen(id, err)
+		return c.unseen(ctx, id)
 	}
 	return job, err
 }
 
 // unseen tells what is known of a job that was enqueued as a bare task and that no worker has
 // seen yet, or that was refused at first sight.
-func (c *Client) unseen(id string, notFound error) (*Job, error) {
+func (c *Client) unseen(ctx context.Context, id string) (*Job, error) {
 	first := &Create{Header: Header{JobID: id, Epoch: 1}}
 	info, err := c.inspector.GetTaskInfo(StageCreate.Queue(), TaskID(first))
 	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-		return nil, notFound
+		// Between the two looks a worker may have written the record and ended the task.
+		job, _, err := c.load(ctx, id)
+		return job, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at task %s: %w", TaskID(first), err)

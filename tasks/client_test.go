@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +135,49 @@ func TestJobOfABareTask(t *testing.T) {
 		job, err = c.Job(ctx, "j1")
 		if err != nil || job.State != Failed || job.Error == nil {
 			t.Errorf("archived at first sight: got %+v, %v; want failed", job, err)
+		}
+	})
+}
+
+// between does something after the first look at a record.
+type between struct {
+	once sync.Once
+	do   func()
+}
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == "hmget" {
+			b.once.Do(b.do)
+		}
+		return err
+	}
+}
+
+// TestJobSeenJustNow: a worker that takes up a bare task and ends it between the look at the record
+// and the look at the task does not make the job vanish.
+func TestJobSeenJustNow(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		c := NewClient(rdb)
+		job, err := NewJob(textToVideo("j1"), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb.AddHook(&between{do: func() {
+			if _, err := c.save(t.Context(), job, records.Absent); err != nil {
+				t.Error(err)
+			}
+		}})
+		if got, err := c.Job(t.Context(), "j1"); err != nil || got.ID != "j1" {
+			t.Errorf("got %+v, %v; want the job", got, err)
 		}
 	})
 }
