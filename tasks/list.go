@@ -17,6 +17,7 @@ type Filter struct {
 	Held      bool      // that are held
 }
 
+// takes looks at the record; when its state changed is told by the index, in fill.
 func (f Filter) takes(job *Job) bool {
 	return (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
 		(f.Operation == "" || f.Operation == job.Operation) && (!f.Held || job.Hold != nil)
@@ -27,8 +28,8 @@ func (f Filter) takes(job *Job) bool {
 //
 // It reads an index of jobs by state and the records that it finds there, a page at a time, and
 // never looks at the keys of Redis; a filter by state reads the jobs of that state only. A job
-// that changes its state meanwhile may be missed, or come out of order. A record that can't be read comes as an
-// error in its place; an error of Redis ends the list. May be repeated.
+// that changes its state meanwhile may be missed, or come out of order. A record that can't be read
+// comes as an error in its place; an error of Redis ends the list. May be repeated.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		l := &listing{client: c, filter: f, seen: map[string]bool{}}

@@ -85,7 +85,7 @@ func TestBatchIsAllOrNothing(t *testing.T) {
 	}{
 		{"a malformed line", batchOf(3) + "{\n", 4, []string{"line 4: want one JSON object", "1 line refused; nothing was enqueued"}},
 		{"a request that the API refuses", batchOf(3) + `{"operation":"text-to-video","body":{"end_seconds":99}}`, 4, []string{"line 4: text-to-video: end_seconds: must be at most 60; style: required"}},
-		{"ids that are taken", clip + "\n" + batchOf(3) + strings.Replace(clip, `"clip"`, `"taken"`, 1), 5, []string{"line 5: the job id exists with a different request: taken", "1 line; nothing was enqueued"}},
+		{"ids that are taken", clip + "\n" + batchOf(3) + strings.Replace(clip, `"clip"`, `"taken"`, 1), 5, []string{"line 5: the job id exists with a different request: taken", "1 line; nothing was enqueued", "give the request an id of its own"}},
 		{"nothing", "\n\n", 4, []string{"the batch is empty"}},
 	}
 	for _, tt := range tests {

@@ -58,7 +58,11 @@ func exitCode(err error, stderr io.Writer) int {
 		return 0
 	}
 	_, _ = fmt.Fprintf(stderr, "enqueue: %v\n", err)
-	return codeOf(err)
+	code := codeOf(err)
+	if code == exitExists {
+		_, _ = fmt.Fprintln(stderr, "give the request an id of its own; options, such as --overwrite, are part of a request")
+	}
+	return code
 }
 
 // codeOf is the number of the first that fits.
