@@ -56,7 +56,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 		return p.planned, p.remember(ctx, r, token, created)
 	case certainlyNotCharged(err):
 		retried, _ := asynq.GetRetryCount(ctx)
-		return p.returned(token, classify(tasks.StageCreate, err), retried), nil
+		return p.returned(token, p.judge(ctx, tasks.StageCreate, err), retried), nil
 	default:
 		return p.parked(token, err.Error()), nil
 	}
@@ -157,7 +157,7 @@ func order(job *tasks.Job, token string) (operations.Operation, json.RawMessage,
 }
 
 func projectName(own, job, token string) string {
-	return strings.TrimSpace(own + " [" + job + "~" + token + "]")
+	return strings.TrimSpace(own + " " + tasks.Tag(job, token))
 }
 
 // stillMarked is the last look before the bytes leave: the mark must be this handler's own, and

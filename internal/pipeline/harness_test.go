@@ -166,6 +166,7 @@ func (w *world) waiting() []*asynq.TaskInfo {
 func (w *world) run() {
 	w.t.Helper()
 	for range 300 {
+		w.probe()
 		infos := w.waiting()
 		if len(infos) == 0 {
 			if !w.sweep() {
@@ -235,6 +236,15 @@ func (w *world) sweep() bool {
 		w.t.Fatal(err)
 	}
 	return errors.Is(err, errKilled) || len(w.waiting()) > 0
+}
+
+// probe asks whether what holds the fleet is mended, as a worker does every few seconds.
+func (w *world) probe() {
+	w.t.Helper()
+	err := w.alive(func() error { return w.pipeline.probe(w.t.Context()) })
+	if err != nil && !errors.Is(err, errKilled) {
+		w.t.Fatal(err)
+	}
 }
 
 // submit enqueues a bare task, as other services do.

@@ -36,6 +36,7 @@ type Pipeline struct {
 	api       *magichour.Client
 	store     storage.Store
 	records   *records.Store
+	holds     *Holds
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
@@ -50,6 +51,7 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		api:       api,
 		store:     store,
 		records:   records.New(rdb),
+		holds:     NewHolds(rdb),
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
