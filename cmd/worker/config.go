@@ -47,14 +47,15 @@ func varConcurrency(s tasks.Stage) string {
 	return "HOURGLASS_" + strings.ToUpper(string(s)) + "_CONCURRENCY"
 }
 
-// flags declares every setting once: variable, default, meaning, and what it takes.
+// flags declares every setting once: variable, default, meaning, and what it takes. All but that of Redis
+// are no business of the subcommands: Local.
 func flags() []cli.Flag {
 	return []cli.Flag{
 		settings.RedisFlag(),
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
 		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir"),
-		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: settings.From(varPathStyle)},
-		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez and /readyz; port 0 takes a free one and logs it"),
+		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Local: true, Sources: settings.From(varPathStyle)},
+		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz and /metrics; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
 		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
@@ -71,11 +72,11 @@ func flags() []cli.Flag {
 }
 
 func text(variable, value, usage string) cli.Flag {
-	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable)}
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Local: true, Sources: settings.From(variable)}
 }
 
 func count(variable string, value int, usage string) cli.Flag {
-	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable), Validator: func(n int) error {
+	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Local: true, Sources: settings.From(variable), Validator: func(n int) error {
 		if n < 1 {
 			return settings.Usage("%s: must be at least 1, not %d", variable, n)
 		}
@@ -86,7 +87,7 @@ func count(variable string, value int, usage string) cli.Flag {
 const durationForm = "; a duration such as 90s or 24h"
 
 func duration(variable string, value time.Duration, usage string) cli.Flag {
-	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + durationForm, Sources: settings.From(variable), Validator: func(d time.Duration) error {
+	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + durationForm, Local: true, Sources: settings.From(variable), Validator: func(d time.Duration) error {
 		if d < 0 {
 			return settings.Usage("%s: must not be negative: %s", variable, d)
 		}

@@ -34,13 +34,13 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
+	p := pipeline.New(api, store, rdb, log, c.pipeline)
 	health := &health{rdb: rdb, store: store}
-	server := &http.Server{Handler: health.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	server := &http.Server{Handler: health.handler(metrics(p)), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
 
-	p := pipeline.New(api, store, rdb, log, c.pipeline)
 	servers, err := p.Serve(rdb, c.handlers, c.drain)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 // Hourglass needs and no others, so that an odd value in one of those can't hide a project.
 type Project struct {
 	ID             string        `json:"id"`
+	Name           string        `json:"name"` // as it was given to the create; empty for null
 	Status         string        `json:"status"`
 	Enabled        *bool         `json:"enabled"` // false: deleted
 	CreditsCharged Credits       `json:"credits_charged"`
