@@ -39,6 +39,9 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := p.notMovedOn(ctx, job); err != nil {
+		return nil, err
+	}
 	m := newManifest(job, int(project.CreditsCharged), copied)
 	if err := p.putManifest(ctx, job, m); err != nil {
 		return nil, err

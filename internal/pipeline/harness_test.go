@@ -37,7 +37,8 @@ type world struct {
 	client   *tasks.Client
 	pipeline *Pipeline
 
-	queue     *asynq.Client // these two do not pass the gates
+	plain     *redis.Client // these three do not pass the gates
+	queue     *asynq.Client
 	inspector *asynq.Inspector
 
 	mu       sync.Mutex
@@ -68,6 +69,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 	}
 	plain := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	t.Cleanup(func() { _ = plain.Close() })
+	w.plain = plain
 	w.client, w.queue, w.inspector = tasks.NewClient(plain), asynq.NewClientFromRedisClient(plain), asynq.NewInspectorFromRedisClient(plain)
 	gated := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = gated.Close() })
@@ -79,7 +81,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 	w.pipeline = New(api, storeGate{w, w.store}, gated, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
 		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
 	})
-	w.pipeline.now = w.clock
+	w.pipeline.now, w.pipeline.holds.now = w.clock, w.clock
 	w.pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
 	return w
 }

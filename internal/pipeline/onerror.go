@@ -25,6 +25,9 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 // person has to mend stays until a stage succeeds: a passing error on the way there must not make
 // the job look as if it had been idle.
 func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
+	if v.class == transient {
+		v.code = codeTrouble
+	}
 	switch {
 	case v.class != held && waitsForPerson(before):
 		return before
