@@ -45,16 +45,6 @@ func (s *Store) Release(ctx context.Context, name, seen string) (bool, error) {
 	return n == 1, nil
 }
 
-// Turn reports whether it is the caller's turn to do what one worker of the fleet is to do every so
-// often: the first to ask in each period has it.
-func (s *Store) Turn(ctx context.Context, name string, every time.Duration) (bool, error) {
-	won, err := s.rdb.SetNX(ctx, "hourglass:{fleet}:turn:"+name, "", every).Result()
-	if err != nil {
-		return false, fmt.Errorf("ask for the turn to %s: %w", name, err)
-	}
-	return won, nil
-}
-
 // Leased reports whether some worker holds the lease of an active task of Asynq. It reads Asynq's own
 // key: its inspector tells of leases only for whole lists, and not of entries that have none at all.
 func (s *Store) Leased(ctx context.Context, queue, task string) (bool, error) {
