@@ -10,6 +10,8 @@
 //	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
+//	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
+//	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
 package records
 
 import (
