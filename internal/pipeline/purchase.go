@@ -33,10 +33,11 @@ func bought(job *tasks.Job, token string, created magichour.Created, at time.Tim
 	job.Polls = 1
 }
 
-// settle notes the outcome of the attempt with this token.
+// settle notes the outcome of the attempt with this token. A project that was seen is a fact: no
+// answer to the create can take it back.
 func settle(job *tasks.Job, token string, o tasks.Outcome) {
 	for i := range job.Attempts {
-		if job.Attempts[i].Token == token {
+		if job.Attempts[i].Token == token && job.Attempts[i].Outcome != tasks.Charged {
 			job.Attempts[i].Outcome = o
 		}
 	}
