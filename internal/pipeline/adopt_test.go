@@ -13,6 +13,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -357,16 +358,47 @@ func TestSightingsAreNotAskedForForEver(t *testing.T) {
 		}
 		return n
 	}
-	for range 26 * 60 * 4 {
-		w.forward(sweepEvery)
+	for range 26 * 60 {
+		w.forward(time.Minute)
 		if _, err := w.pipeline.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := looks(); n < 10 || n > 16 {
+	if n := looks(); n < 8 || n > 16 {
 		t.Errorf("%d looks at the project in a day", n)
 	}
 	w.checkParked(false)
+}
+
+func TestUnfit(t *testing.T) {
+	t.Parallel()
+	job := &tasks.Job{Status: tasks.Status{ID: "j1", Kind: "video", CreatedAt: noon}}
+	token := newToken()
+	seen := records.Sighting{Job: "j1", Token: token, Kind: "video", Project: "p1"}
+	known, lost := tasks.Attempt{Token: token, At: noon.Add(time.Hour)}, tasks.Attempt{At: noon.Add(time.Hour)}
+	name := magichour.Text(projectName("robot", "j1", token))
+	at := func(d time.Duration) magichour.Time { return magichour.Time{Time: noon.Add(time.Hour + d)} }
+	tests := []struct {
+		name    string
+		attempt tasks.Attempt
+		project magichour.Project
+		want    string
+	}{
+		{"made after the mark", known, magichour.Project{Name: name, CreatedAt: at(time.Second)}, ""},
+		{"by a clock that is behind", known, magichour.Project{Name: name, CreatedAt: at(-clockLag)}, ""},
+		{"made before the mark", known, magichour.Project{Name: name, CreatedAt: at(-clockLag - time.Second)}, "before the purchase"},
+		{"nobody knows when", known, magichour.Project{Name: name}, "before the purchase"},
+		{"lost token, made before the record came back", lost, magichour.Project{Name: name, CreatedAt: at(-time.Hour)}, ""},
+		{"lost token, made before the job", lost, magichour.Project{Name: name, CreatedAt: at(-2 * time.Hour)}, "before the purchase"},
+		{"renamed", known, magichour.Project{Name: "robot", CreatedAt: at(0)}, "name"},
+		{"renamed after another job", known, magichour.Project{Name: magichour.Text(projectName("robot", "x-j1", token)), CreatedAt: at(0)}, "name"},
+		{"without a name", known, magichour.Project{CreatedAt: at(0)}, "name"},
+	}
+	for _, tt := range tests {
+		if got := unfit(job, tt.attempt, seen, tt.project); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 func TestSightingOf(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 )
 
 func sighting(job, token, project string) Sighting {
@@ -46,6 +47,14 @@ func TestSightings(t *testing.T) {
 		}
 		if due, err := s.DueSightings(ctx, 10); err != nil || len(due) != 0 {
 			t.Errorf("due at once: %v, %v", due, err)
+		}
+		if err := s.rdb.ZAdd(ctx, sightings[2], redis.Z{Score: 1, Member: again.String()}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range [][]Sighting{{again}, nil} { // once, to one worker
+			if due, err := s.DueSightings(ctx, 10); err != nil || !cmp.Equal(want, due) {
+				t.Errorf("due: got %v, %v; want %v", due, err, want)
+			}
 		}
 		for _, key := range sightings {
 			if n := s.rdb.ZCard(ctx, key).Val(); n != 4 {
