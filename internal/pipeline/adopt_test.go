@@ -91,21 +91,107 @@ func TestAdoptedAfterPark(t *testing.T) {
 // the API does not answer a GET just then. The create that parks the job finds it.
 func TestAdoptedBeforePark(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, magichourtest.Options{Render: map[string]time.Duration{"": time.Second}})
-	w.receiveWebhooks(magichourtest.Webhooks{})
-	w.fake.Inject(answerLost, magichourtest.Fault{Call: magichourtest.Poll, Status: 500, Times: 2})
+	tests := []struct {
+		name   string
+		meddle func(w *world)
+		want   tasks.State // before the sweeper has come
+	}{
+		{"all goes well", func(*world) {}, tasks.Rendering},
+		{"the worker dies before it looks", func(w *world) {
+			w.on["redis zrangebylex before"] = func() { panic(errKilled) }
+		}, tasks.Rendering}, // its task runs again
+		{"Redis fails when it looks", func(w *world) {
+			w.on["redis zrangebylex before"] = func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.fail[len(w.calls)] = errors.New("READONLY") // instead of the answer
+			}
+		}, tasks.Unknown},
+		{"the API fails when it looks", func(w *world) {
+			w.fake.Inject(magichourtest.Fault{Call: magichourtest.Poll, Status: 500})
+		}, tasks.Unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{Render: map[string]time.Duration{"": time.Second}})
+			w.receiveWebhooks(magichourtest.Webhooks{})
+			w.fake.Inject(answerLost, magichourtest.Fault{Call: magichourtest.Poll, Status: 500, Times: 2})
+			w.submit(requests()[0])
+			w.on["http POST after"] = func() {
+				w.forward(2 * time.Second)
+				w.deliver(2)
+			}
+			tt.meddle(w)
+			create := w.waiting()[0]
+			if err := w.step(create); errors.Is(err, errKilled) {
+				err = w.step(create)
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := w.job("video").State; got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			w.sweep()
+			w.checkAdopted(2)
+		})
+	}
+}
+
+// TestKilledWithWebhooks kills the process at every moment of a job's life with webhooks: only a job
+// for which nothing was bought stays unknown. From the copy on webhooks have nothing to say.
+func TestKilledWithWebhooks(t *testing.T) {
+	t.Parallel()
+	for name, early := range map[string]bool{"after the answer": false, "before the answer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calm := liveWithWebhooks(t, early, -1)
+			calls := slices.Clone(calm.calls)
+			calm.checkAdopted(1)
+			end := "store put before"
+			if early {
+				end = "http POST after"
+			}
+			calls = calls[:slices.Index(calls, end)]
+			parked := 0
+			for k, call := range calls {
+				w := liveWithWebhooks(t, early, k)
+				job := w.checkLaws("video")
+				if bought := w.fake.Totals().Creates == 1; bought != (job.State == tasks.Done) || !bought && job.State != tasks.Unknown {
+					t.Fatalf("killed at %d (%s): got %s after %d creates (%+v)", k, call, job.State, w.fake.Totals().Creates, job.Error)
+				}
+				if job.Epoch > 1 || job.State == tasks.Unknown {
+					parked++
+				}
+			}
+			t.Logf("killed at %d moments; %d of them have parked the job", len(calls), parked)
+			if parked == 0 {
+				t.Error("no moment parks the job")
+			}
+		})
+	}
+}
+
+// liveWithWebhooks lets a job live in a process that is killed at a moment, while events come.
+func liveWithWebhooks(t *testing.T, early bool, killedAt int) *world {
+	t.Helper()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	w.receiveWebhooks(magichourtest.Webhooks{Early: early})
+	w.stopAt[killedAt] = true
 	w.submit(requests()[0])
-	w.on["http POST after"] = func() {
-		w.forward(2 * time.Second)
-		w.deliver(2)
+	for quiet := 0; quiet < 2; quiet++ {
+		for _, info := range w.waiting() {
+			quiet = 0
+			_ = w.step(info)
+		}
+		w.forward(15 * time.Second)
+		w.fake.Deliver(t.Context())
+		if len(w.waiting()) == 0 {
+			w.sweep()
+		}
 	}
-	if err := w.step(w.waiting()[0]); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.job("video").State; got != tasks.Rendering {
-		t.Errorf("got %s, want rendering at once", got)
-	}
-	w.checkAdopted(2)
+	return w
 }
 
 // TestAdoptedWhileCreating: the token in the name is proof enough, whatever becomes of the answer.

@@ -81,6 +81,23 @@ func TestWebhookHastensThePoll(t *testing.T) {
 	}
 }
 
+// TestWebhookHastensNoHeldPoll: what the API does not want now is not hastened.
+func TestWebhookHastensNoHeldPoll(t *testing.T) {
+	t.Parallel()
+	w, poll := newPollWorld(t)
+	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Poll, Status: 429, RetryAfter: "60"})
+	if err := w.step(poll); err == nil {
+		t.Fatal("not throttled")
+	}
+	w.forward(time.Minute)
+	w.deliver(2)
+	if got := w.onlyTask().State; got != asynq.TaskStateScheduled { // step leaves it as it was
+		t.Errorf("the poll is %s, want scheduled", got)
+	}
+	w.run()
+	w.checkDone("video")
+}
+
 // TestWebhookDuringAPoll: a poll that has asked too early asks again at once, whenever the event
 // comes while it is under way.
 func TestWebhookDuringAPoll(t *testing.T) {
