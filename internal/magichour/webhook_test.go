@@ -151,3 +151,19 @@ func FuzzWebhook(f *testing.F) {
 		}
 	})
 }
+
+// TestOddValuesHideNoProject: what only webhooks need must not make a poll fail.
+func TestOddValuesHideNoProject(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]Project{
+		`{"id":"p1","status":"complete","name":7,"created_at":"soon"}`:                           {ID: "p1", Status: "complete"},
+		`{"id":"p1","status":"complete","name":null,"created_at":null}`:                          {ID: "p1", Status: "complete"},
+		`{"id":"p1","status":"complete","name":"clip","created_at":"2026-10-01T14:00:00+02:00"}`: {ID: "p1", Status: "complete", Name: "clip", CreatedAt: Time{time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)}},
+	} {
+		got, err := client(t, answers(200, "", body)).Project(t.Context(), operations.Video, "p1")
+		got.CreatedAt.Time = got.CreatedAt.UTC()
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", body, err, diff)
+		}
+	}
+}
