@@ -430,7 +430,7 @@ func TestWorkerDiesBetweenKeepAndMatch(t *testing.T) {
 	w.checkAdopted(2)
 }
 
-// TestSightingsAreNotAskedForForEver: a project that nobody can look at costs a dozen calls in all.
+// TestSightingsAreNotAskedForForEver: a project that nobody can look at costs some thirty calls in all.
 func TestSightingsAreNotAskedForForEver(t *testing.T) {
 	t.Parallel()
 	w := newParked(t, magichourtest.Webhooks{})
@@ -450,7 +450,7 @@ func TestSightingsAreNotAskedForForEver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := looks(); n < 8 || n > 16 {
+	if n := looks(); n < 25 || n > 40 {
 		t.Errorf("%d looks at the project in a day", n)
 	}
 	w.checkParked(false)

@@ -23,9 +23,10 @@ type Sighting struct {
 var sightings = []string{"hourglass:{fleet}:sightings", "hourglass:{fleet}:sightings:since", "hourglass:{fleet}:sightings:due"}
 
 const (
-	keptFor   = 24 * time.Hour // as long as Magic Hour itself repeats an event
-	keptMost  = 20_000         // about 10 MB; an environment that shares the account may be busy
-	firstLook = 15 * time.Second
+	keptFor    = 24 * time.Hour // as long as Magic Hour itself repeats an event
+	keptMost   = 20_000         // about 10 MB; an environment that shares the account may be busy
+	firstLook  = 15 * time.Second
+	looksApart = time.Hour // at most: a job may be parked at any time, by a person too
 )
 
 // String is the text that sightings are kept under. No part but the last can hold a separator.
@@ -85,7 +86,7 @@ for _, text in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format
   if age >= tonumber(ARGV[3]) then
     for _, key in ipairs(KEYS) do redis.call('ZREM', key, text) end
   else
-    redis.call('ZADD', KEYS[3], string.format('%.0f', now + math.min(math.max(age, ARGV[2]), ARGV[3] - age)), text)
+    redis.call('ZADD', KEYS[3], string.format('%.0f', now + math.min(math.max(age, ARGV[2]), ARGV[3] - age, ARGV[4])), text)
     found[#found + 1] = text
   end
 end
@@ -93,9 +94,10 @@ return found
 `)
 
 // DueSightings returns up to limit sightings that are to be looked at now. Each comes back when it is twice
-// as old, to whichever worker asks then: a dozen times in all, and after a day never again.
+// as old or an hour older, to whichever worker asks then: some thirty times in all, and after a day never
+// again.
 func (s *Store) DueSightings(ctx context.Context, limit int) ([]Sighting, error) {
-	texts, err := due.Run(ctx, s.rdb, sightings, limit, firstLook.Microseconds(), keptFor.Microseconds()).StringSlice()
+	texts, err := due.Run(ctx, s.rdb, sightings, limit, firstLook.Microseconds(), keptFor.Microseconds(), looksApart.Microseconds()).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("look for sightings: %w", err)
 	}

@@ -110,7 +110,7 @@ func TestSightingsAreLookedAtEverMoreRarely(t *testing.T) {
 			}
 			forward(15 * time.Second)
 		}
-		if len(looks) < 10 || len(looks) > 14 || looks[0] != 15*time.Second {
+		if len(looks) < 25 || len(looks) > 35 || looks[0] != 15*time.Second {
 			t.Errorf("looked at when it was %v old", looks)
 		}
 		if left, err := s.Kept(ctx, "j"); err != nil || len(left) != 0 {
