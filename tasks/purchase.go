@@ -37,10 +37,11 @@ func (j *Job) Mark() *Attempt {
 // purchase that it came from.
 func Tag(job, token string) string { return "[" + job + "~" + token + "]" }
 
-// Settle notes the outcome of the attempt with this token.
+// Settle notes the outcome of the attempt with this token. A project that was seen is a fact: no later
+// answer can take it back.
 func (j *Job) Settle(token string, o Outcome) {
 	for i := range j.Attempts {
-		if j.Attempts[i].Token == token {
+		if j.Attempts[i].Token == token && j.Attempts[i].Outcome != Charged {
 			j.Attempts[i].Outcome = o
 		}
 	}

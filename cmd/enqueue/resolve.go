@@ -109,7 +109,7 @@ func checkProject(ctx context.Context, c *cli.Command, client *tasks.Client, id,
 		return fmt.Errorf("there is no %s project %s in this account: see the id, or give --force", job.Kind, project)
 	case err != nil:
 		return fmt.Errorf("ask the API for project %s: %w; mend that, or give --force to take the project unseen", project, err)
-	case !strings.Contains(found.Name, "["+id+"~"):
+	case !strings.Contains(string(found.Name), "["+id+"~"):
 		return fmt.Errorf("project %s is named %q, which is not what job %s named its own: see the id, or give --force", project, found.Name, id)
 	}
 	return nil

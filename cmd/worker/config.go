@@ -24,6 +24,8 @@ const description = `Secrets come from the environment or from a file, never fro
 
 MAGIC_HOUR_API_KEY (or MAGIC_HOUR_API_KEY_FILE) is the API's key; required. The file is read
 again at every call, so that the key can be rotated.
+MAGIC_HOUR_WEBHOOK_SECRET (or MAGIC_HOUR_WEBHOOK_SECRET_FILE) is the secret of the webhook at Magic
+Hour, or several with commas while it is rotated; without it nothing is served at /webhooks/magichour.
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or each with _FILE), and all else
 that the AWS SDK reads: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...`
 
@@ -39,6 +41,7 @@ const (
 	varRecordTTL     = "HOURGLASS_RECORD_TTL"
 	varTaskRetention = "HOURGLASS_TASK_RETENTION"
 	varGiveUp        = "HOURGLASS_GIVE_UP"
+	varTolerance     = "HOURGLASS_WEBHOOK_TOLERANCE"
 	varLogFormat     = "HOURGLASS_LOG_FORMAT"
 	varLogLevel      = "HOURGLASS_LOG_LEVEL"
 )
@@ -66,6 +69,7 @@ func flags() []cli.Flag {
 		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
+		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),
 	}
@@ -103,6 +107,8 @@ type config struct {
 	handlers                      map[tasks.Stage]int
 	drain                         time.Duration
 	pipeline                      pipeline.Settings
+	webhookSecrets                func() ([]string, error) // nil: no webhooks
+	webhookTolerance              time.Duration
 	logJSON                       bool
 	logLevel                      slog.Level
 }
@@ -133,6 +139,12 @@ func read(c *cli.Command) (config, error) {
 	}
 	if conf.pipeline.RecordTTL < time.Minute || conf.pipeline.GiveUp < time.Minute {
 		return conf, settings.Usage("%s and %s: must be at least 1m", varRecordTTL, varGiveUp)
+	}
+	if conf.webhookTolerance = long(varTolerance); conf.webhookTolerance < time.Second {
+		return conf, settings.Usage("%s: must be at least 1s", varTolerance)
+	}
+	if conf.webhookSecrets, err = webhookSecrets(); err != nil {
+		return conf, err
 	}
 	for name := range strings.SplitSeq(get(varStages), ",") {
 		stage := tasks.Stage(strings.TrimSpace(name))

@@ -17,6 +17,7 @@ import (
 type health struct {
 	rdb      redis.UniversalClient
 	store    storage.Store
+	webhook  http.Handler // nil: none
 	draining atomic.Bool
 
 	mu       sync.Mutex
@@ -37,6 +38,9 @@ func (h *health) handler(metrics http.Handler) http.Handler {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.ready)
+	if h.webhook != nil {
+		mux.Handle("POST "+webhookPath, h.webhook)
+	}
 	return mux
 }
 

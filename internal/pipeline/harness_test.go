@@ -48,6 +48,7 @@ type world struct {
 	stopAt   map[int]bool      // gates at which the process is killed
 	fail     map[int]error     // gates at which the call fails
 	on       map[string]func() // what happens once at a gate, by its call
+	at       map[int]func()    // what happens at a gate, by its number
 	unproved []string          // deletes that came before the proof
 }
 
@@ -56,7 +57,7 @@ var errKilled = errors.New("killed")
 
 func newWorld(t *testing.T, o magichourtest.Options) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}, dir: t.TempDir()}
+	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}, at: map[int]func(){}, dir: t.TempDir()}
 	w.redis.SetTime(noon)
 	o.Now = w.clock
 	w.fake = magichourtest.New(o)
@@ -108,6 +109,9 @@ func (w *world) gate(call string) error {
 	w.calls = append(w.calls, call)
 	kill, err, happens := w.stopAt[n], w.fail[n], w.on[call]
 	delete(w.on, call)
+	if happens == nil {
+		happens = w.at[n]
+	}
 	w.mu.Unlock()
 	if happens != nil {
 		happens()

@@ -49,6 +49,7 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	if err := p.handOn(ctx, r.job, out.in); err != nil {
 		return err
 	}
+	p.heedWebhooks(ctx, r.job)
 	report(task, r.job)
 	return nil
 }

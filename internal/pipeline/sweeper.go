@@ -51,7 +51,7 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	return looked, errors.Join(errs...)
+	return looked, errors.Join(append(errs, p.sweepSightings(ctx))...)
 }
 
 // forget drops ended jobs from the index once their records have expired.
