@@ -113,7 +113,7 @@ func unfit(job *tasks.Job, attempt tasks.Attempt, seen records.Sighting, project
 	switch {
 	case seen.Kind != job.Kind:
 		return fmt.Sprintf("it is of kind %s, the job of kind %s", seen.Kind, job.Kind)
-	case !strings.HasSuffix(strings.TrimSpace(string(project.Name)), projectName("", seen.Job, seen.Token)):
+	case !strings.HasSuffix(strings.TrimSpace(string(project.Name)), tasks.Tag(seen.Job, seen.Token)):
 		return "its name is another one by now"
 	case project.CreatedAt.Before(since.Add(-clockLag)):
 		return fmt.Sprintf("it was made at %s, before the purchase", project.CreatedAt.UTC().Format(time.RFC3339))

@@ -506,3 +506,40 @@ func TestSightingOf(t *testing.T) {
 		}
 	}
 }
+
+// TestRestoredJobIsAdopted: Redis came back from a backup and does not know of a purchase; the
+// webhook of the project does, before the job is parked or after.
+func TestRestoredJobIsAdopted(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]bool{"webhook after park": true, "webhook before park": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{Render: slow})
+			w.receiveWebhooks(magichourtest.Webhooks{})
+			w.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: 429})
+			w.submit(requests()[0])
+			if err := w.step(w.waiting()[0]); err == nil {
+				t.Fatal("not throttled")
+			}
+			w.buyByHand("text-to-video", projectName("robot", "video", newToken()))
+			w.forward(time.Minute)
+			if !late {
+				w.deliver(2)
+			}
+			for job, err := range w.client.ParkRestored(t.Context(), w.clock()) {
+				if err != nil || job.State != tasks.Unknown {
+					t.Errorf("got %+v, %v", job, err)
+				}
+			}
+			if late {
+				w.deliver(2)
+			} else {
+				w.sweep()
+			}
+			w.run()
+			if job := w.checkDone("video"); w.fake.Totals().Creates != 1 || len(job.Orphans) != 0 {
+				t.Errorf("%d creates, orphans %v", w.fake.Totals().Creates, job.Orphans)
+			}
+		})
+	}
+}
