@@ -34,7 +34,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
-	health := &health{rdb: rdb, store: store}
+	health := newHealth(rdb, store, api)
 	server := &http.Server{Handler: health.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -46,12 +46,13 @@ func settle(job *tasks.Job, token string, o tasks.Outcome) {
 // only one who may do that, its holder.
 func (p *Pipeline) returned(token string, v verdict, retried int) decision {
 	return func(job *tasks.Job) outcome {
-		mine := job.Mark() != nil && job.Mark().Token == token
+		last := len(job.Attempts) - 1
+		mine := last >= 0 && job.Attempts[last].Token == token
 		settle(job, token, tasks.NotCharged)
 		switch {
 		case !mine:
 			return outcome{}
-		case job.State == tasks.Creating:
+		case job.State == tasks.Creating, job.State == tasks.Pending: // pending: given back, but the answer of Redis was lost
 			job.State = tasks.Pending
 			return p.afterError(job, tasks.StageCreate, v, retried)
 		case job.State == tasks.Unknown:

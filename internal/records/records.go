@@ -10,6 +10,7 @@
 //	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
+//	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
 import (
@@ -39,7 +40,10 @@ var (
 // Absent is the revision of a record that does not exist: Save with it creates.
 const Absent = ""
 
-const deadlines = "hourglass:{fleet}:deadlines"
+const (
+	deadlines = "hourglass:{fleet}:deadlines"
+	checked   = "hourglass:{fleet}:checked"
+)
 
 func recordKey(job string) string      { return "hourglass:{" + job + "}:record" }
 func projectKey(project string) string { return "hourglass:{fleet}:project:" + project }
