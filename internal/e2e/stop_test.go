@@ -62,8 +62,9 @@ func (f *fleet) finished(id string) {
 	}
 }
 
-// slowAborts returns the address of the S3 server behind a proxy that keeps every DELETE for a
-// second, and forgets it if the client goes away meanwhile.
+// slowAborts returns the address of the S3 server behind a proxy that keeps every DELETE for
+// three seconds, and forgets it if the client goes away meanwhile. (A program with the race detector
+// ends a second late.)
 func slowAborts(t *testing.T, endpoint string) string {
 	t.Helper()
 	target, err := url.Parse(endpoint)
@@ -77,7 +78,7 @@ func slowAborts(t *testing.T, endpoint string) string {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
 			select {
-			case <-time.After(time.Second):
+			case <-time.After(3 * time.Second):
 			case <-r.Context().Done():
 				return
 			}
