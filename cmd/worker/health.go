@@ -51,11 +51,12 @@ func (h *health) handler() http.Handler {
 // ready asks all parts at once: a probe does not wait for the sum of their limits.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	status, said := http.StatusOK, map[string]string{"status": "ok"}
+	ctx := r.Context()
 	var asking sync.WaitGroup
 	var mu sync.Mutex
 	for name, part := range h.parts {
 		asking.Go(func() {
-			err := part.check(r.Context())
+			err := part.check(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			said[name] = "ok"

@@ -39,6 +39,9 @@ func (p *Pipeline) logTransition(ctx context.Context, from, job *tasks.Job) {
 		attrs = append(attrs, slog.String("project", job.ProjectID))
 	}
 	level := slog.LevelInfo
+	if job.State == tasks.Creating && len(job.Attempts) > 1 || job.State == tasks.Pending && from.State == tasks.Creating {
+		level = slog.LevelDebug // a purchase that is tried again: logSetback says it for all
+	}
 	if e := job.Error; e != nil && job.State.Settled() {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stage", e.Stage), slog.String("code", e.Code), slog.String("reason", e.Message), slog.String("hint", e.Hint))
