@@ -10,26 +10,35 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 )
 
-// health answers whether the process lives, and whether it can do its work.
+// health answers whether the process lives, and whether what it needs is there.
 type health struct {
-	rdb      redis.UniversalClient
-	store    storage.Store
+	parts    map[string]*part
 	webhook  http.Handler // nil: none
 	draining atomic.Bool
-
-	mu       sync.Mutex
-	storeErr error
-	storeAt  time.Time
 }
 
 const (
 	askRedisFor = 2 * time.Second
 	askStoreFor = 10 * time.Second
-	storeValid  = time.Minute // how long an answer of the store is believed: each one costs writes
+	askAPIFor   = 10 * time.Second
+	believe     = time.Minute // a good answer of the store costs writes, one of the API counts against its limits
 )
+
+func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Client) *health {
+	return &health{parts: map[string]*part{
+		"redis": {limit: askRedisFor, ask: func(ctx context.Context) error { return records.Check(ctx, rdb) }},
+		"store": {limit: askStoreFor, believe: believe, ask: store.Check},
+		"api": {limit: askAPIFor, believe: believe, ask: func(ctx context.Context) error {
+			_, err := api.Account(ctx)
+			return err
+		}},
+	}}
+}
 
 func (h *health) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -44,38 +53,52 @@ func (h *health) handler(metrics http.Handler) http.Handler {
 	return mux
 }
 
+// ready asks all parts at once: a probe does not wait for the sum of their limits.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	status, said := http.StatusOK, map[string]string{"status": "ok", "redis": "ok", "store": "ok"}
-	trouble := func(what string, err error) {
-		if err != nil {
-			status, said[what], said["status"] = http.StatusServiceUnavailable, err.Error(), "not ready"
-		}
+	status, said := http.StatusOK, map[string]string{"status": "ok"}
+	ctx := r.Context()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	for name, part := range h.parts {
+		asking.Go(func() {
+			err := part.check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			said[name] = "ok"
+			if err != nil {
+				status, said[name], said["status"] = http.StatusServiceUnavailable, magichour.Redact(err.Error()), "not ready"
+			}
+		})
 	}
-	trouble("redis", h.askRedis(r.Context()))
-	trouble("store", h.askStore(r.Context()))
+	asking.Wait()
 	if h.draining.Load() {
 		status, said["status"] = http.StatusServiceUnavailable, "draining"
 	}
 	answer(w, status, said)
 }
 
-func (h *health) askRedis(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askRedisFor)
-	defer cancel()
-	return h.rdb.Ping(ctx).Err()
+// A part is something outside that the worker needs.
+type part struct {
+	ask     func(context.Context) error
+	limit   time.Duration // for one answer
+	believe time.Duration // how long a good answer holds
+
+	mu  sync.Mutex
+	err error
+	at  time.Time
 }
 
-// askStore tries the store, unless it was well within the last minute.
-func (h *health) askStore(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.storeAt) < storeValid && h.storeErr == nil {
+// check asks, unless the part was well a moment ago.
+func (p *part) check(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) < p.believe && p.err == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askStoreFor)
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	h.storeErr, h.storeAt = h.store.Check(ctx), time.Now()
-	return h.storeErr
+	p.err, p.at = p.ask(ctx), time.Now()
+	return p.err
 }
 
 func answer(w http.ResponseWriter, status int, said map[string]string) {

@@ -35,7 +35,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
 	p := pipeline.New(api, store, rdb, log, c.pipeline)
-	health := &health{rdb: rdb, store: store}
+	health := newHealth(rdb, store, api)
 	if c.webhookSecrets != nil {
 		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
 	}

@@ -55,11 +55,23 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	case err == nil:
 		return p.planned, p.remember(ctx, r, token, created)
 	case certainlyNotCharged(err):
-		retried, _ := asynq.GetRetryCount(ctx)
-		return p.returned(token, p.judge(ctx, tasks.StageCreate, err), retried), nil
+		return p.giveBack(ctx, r, token, err)
 	default:
 		return p.parked(token, err.Error()), nil
 	}
+}
+
+// giveBack takes the mark of a purchase back that was certainly not made. Redis may be away just
+// now; if the mark stayed, the next handler would have to park a job that cost nothing.
+func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
+	retried, _ := asynq.GetRetryCount(ctx)
+	decide := p.returned(token, p.judge(ctx, tasks.StageCreate, cause), retried)
+	var out outcome
+	err := p.patiently(ctx, func(ctx context.Context) (err error) {
+		out, err = p.update(ctx, r, decide)
+		return err
+	})
+	return func(*tasks.Job) outcome { return out }, err
 }
 
 // newToken names a purchase: 26 letters and digits that nobody can guess.
@@ -124,8 +136,7 @@ func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause 
 	}
 	switch {
 	case mine():
-		retried, _ := asynq.GetRetryCount(ctx)
-		return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
+		return p.giveBack(ctx, r, token, cause)
 	case errors.Is(cause, records.ErrConflict):
 		return p.planned, nil // somebody else has moved the job on
 	}

@@ -137,6 +137,7 @@ func certainlyNotCharged(err error) bool {
 // A setback tells the queue why a task is to be run again, and when.
 type setback struct {
 	class class
+	code  string
 	after time.Duration // 0: by the number of tries
 	text  string
 }

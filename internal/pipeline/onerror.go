@@ -18,7 +18,7 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 		return out
 	}
 	job.Hold = p.hold(job.Hold, v)
-	return outcome{err: &setback{class: v.class, after: v.after, text: v.message}}
+	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: v.message}}
 }
 
 // hold says why a job waits, and since when: since the first of several equal verdicts. What a

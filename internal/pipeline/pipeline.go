@@ -42,6 +42,7 @@ type Pipeline struct {
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
+	setbacks  seldom // of the log
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	set       Settings

@@ -16,12 +16,13 @@ func bought(job *tasks.Job, token string, created magichour.Created, at time.Tim
 // only one who may do that, its holder.
 func (p *Pipeline) returned(token string, v verdict, retried int) decision {
 	return func(job *tasks.Job) outcome {
-		mine := job.Mark() != nil && job.Mark().Token == token
+		last := len(job.Attempts) - 1
+		mine := last >= 0 && job.Attempts[last].Token == token && job.Attempts[last].Outcome != tasks.Abandoned
 		job.Settle(token, tasks.NotCharged)
 		switch {
 		case !mine:
 			return outcome{}
-		case job.State == tasks.Creating:
+		case job.State == tasks.Creating, job.State == tasks.Pending: // pending: given back, but the answer of Redis was lost
 			job.State = tasks.Pending
 			return p.afterError(job, tasks.StageCreate, v, retried)
 		case job.State == tasks.Unknown:

@@ -14,6 +14,7 @@
 //	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
+//	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
 import (
@@ -43,7 +44,10 @@ var (
 // Absent is the revision of a record that does not exist: Save with it creates.
 const Absent = ""
 
-const deadlines = "hourglass:{fleet}:deadlines"
+const (
+	deadlines = "hourglass:{fleet}:deadlines"
+	checked   = "hourglass:{fleet}:checked"
+)
 
 func recordKey(job string) string      { return "hourglass:{" + job + "}:record" }
 func projectKey(project string) string { return "hourglass:{fleet}:project:" + project }
