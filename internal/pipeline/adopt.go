@@ -147,7 +147,7 @@ func (p *Pipeline) follow(ctx context.Context, r *record, seen records.Sighting,
 		p.log.WarnContext(ctx, "project not adopted", "job", r.job.ID, "project", seen.Project, "reason", "the job is "+string(r.job.State)+" without it")
 		err = p.records.ExpireClaim(ctx, seen.Project, p.set.RecordTTL)
 	}
-	return knows(r.job, seen.Project), errors.Join(err, p.handOn(ctx, r.job, out.in), p.records.Drop(ctx, seen))
+	return knows(r.job, seen.Project), errors.Join(err, p.handOn(ctx, r, out.in), p.records.Drop(ctx, seen))
 }
 
 // adoptKept looks for the project of a job that is parked among those that were seen before.

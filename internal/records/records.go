@@ -126,6 +126,27 @@ func (s *Store) Claim(ctx context.Context, project, job string) (owner string, e
 	return owner, nil
 }
 
+// KeepClaim lets the claim of a project stand for as long as its job is on the road again.
+func (s *Store) KeepClaim(ctx context.Context, project string) error {
+	if err := s.rdb.Persist(ctx, projectKey(project)).Err(); err != nil {
+		return fmt.Errorf("keep the claim of project %s: %w", project, err)
+	}
+	return nil
+}
+
+var unclaim = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+`)
+
+// Unclaim takes back the claim of a job that does not follow the project after all. May be repeated.
+func (s *Store) Unclaim(ctx context.Context, project, job string) error {
+	if err := unclaim.Run(ctx, s.rdb, []string{projectKey(project)}, job).Err(); err != nil {
+		return fmt.Errorf("give up the claim of project %s: %w", project, err)
+	}
+	return nil
+}
+
 // ExpireClaim lets the claim of a project end together with the record of its job.
 func (s *Store) ExpireClaim(ctx context.Context, project string, ttl time.Duration) error {
 	if err := s.rdb.PExpire(ctx, projectKey(project), ttl).Err(); err != nil {
