@@ -56,6 +56,12 @@ type fault struct {
 // String names the fault: "redis call 12 loses".
 func (f fault) String() string { return fmt.Sprintf("%s call %d %s", f.layer, f.n, f.kind) }
 
+// An encounter is a fault and the call that met it.
+type encounter struct {
+	fault
+	call string
+}
+
 // meet numbers a call and returns what is to happen to it.
 func (w *world) meet(l layer, call string) kind {
 	w.mu.Lock()
@@ -64,7 +70,7 @@ func (w *world) meet(l layer, call string) kind {
 	for _, f := range w.faults {
 		if f.layer == l && f.n == w.count[l] {
 			w.calls = append(w.calls, fmt.Sprintf("*** %s (%s) ***", f, call))
-			w.fired = append(w.fired, call)
+			w.met = append(w.met, encounter{f, call})
 			return f.kind
 		}
 	}

@@ -36,7 +36,7 @@ var errKilled = errors.New("killed")
 func (w *world) begin() *process {
 	p := &process{w: w, rdb: redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1}), dead: make(chan struct{})}
 	p.rdb.AddHook(redisGate{p})
-	w.t.Cleanup(func() { _ = p.rdb.Close() })
+	w.processes = append(w.processes, p)
 	return p
 }
 

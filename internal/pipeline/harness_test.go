@@ -32,8 +32,10 @@ type world struct {
 	store    storage.Store // not behind the gates
 	stores   func(*process) storage.Store
 	client   *tasks.Client
-	process  *process
-	pipeline *Pipeline // of the process that lives
+	process  *process  // that lives
+	pipeline *Pipeline // its own
+
+	processes []*process // all that were begun
 
 	plain     *redis.Client // these three do not pass the gates
 	queue     *asynq.Client
@@ -41,6 +43,8 @@ type world struct {
 
 	recovery recovery
 	killed   map[string]bool // tasks whose worker was killed, and whose time has not come again
+	loses    bool            // every task is lost once, so that the sweeper has to find the job
+	lost     map[string]bool
 	running  sync.WaitGroup
 	over     chan struct{} // closed when the test ends
 
@@ -49,10 +53,12 @@ type world struct {
 	calls    []string          // what passed the gates
 	count    map[layer]int     // calls so far
 	faults   []fault           // that are injected
-	fired    []string          // the calls that met one of them
+	met      []encounter       // the calls that met one of them
 	fail     map[int]error     // gates at which the call fails
 	on       map[string]func() // what happens once at a gate, by its call
 	unproved []string          // deletes that came before the proof
+
+	litter func() []string // what copies left behind in the store that is no object
 }
 
 // A recovery is how the world goes on after a failure.
@@ -82,7 +88,7 @@ func newWorldOn(t *testing.T, o magichourtest.Options, now time.Time, store stor
 	t.Helper()
 	w := &world{
 		t: t, redis: miniredis.RunT(t), now: now, store: store, over: make(chan struct{}),
-		count: map[layer]int{}, fail: map[int]error{}, on: map[string]func(){}, killed: map[string]bool{},
+		count: map[layer]int{}, fail: map[int]error{}, on: map[string]func(){}, killed: map[string]bool{}, lost: map[string]bool{},
 	}
 	w.redis.SetTime(now)
 	o.Now = w.clock
@@ -94,8 +100,17 @@ func newWorldOn(t *testing.T, o magichourtest.Options, now time.Time, store stor
 	w.plain = redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	t.Cleanup(func() { _ = w.plain.Close() })
 	w.client, w.queue, w.inspector = tasks.NewClient(w.plain), asynq.NewClientFromRedisClient(w.plain), asynq.NewInspectorFromRedisClient(w.plain)
-	t.Cleanup(func() { close(w.over); w.running.Wait() })
+	t.Cleanup(w.end)
 	return w
+}
+
+// end lets go of what killed processes were doing.
+func (w *world) end() {
+	close(w.over)
+	w.running.Wait()
+	for _, p := range w.processes {
+		_ = p.rdb.Close()
+	}
 }
 
 func (w *world) clock() time.Time {
@@ -147,7 +162,7 @@ func (w *world) run() {
 	w.t.Helper()
 	for range 300 {
 		if w.recovery.sweeps {
-			w.sweep()
+			w.sweepAfter(grace + time.Minute)
 		}
 		infos := w.due()
 		switch {
@@ -158,6 +173,9 @@ func (w *world) run() {
 			clear(w.killed)
 		}
 		for _, info := range infos {
+			if w.lose(info) {
+				continue
+			}
 			w.forward(15 * time.Second)
 			for errors.Is(w.step(info), errKilled) && w.recovery.atOnce {
 				w.forward(time.Minute)
@@ -165,6 +183,18 @@ func (w *world) run() {
 		}
 	}
 	w.t.Fatal("the tasks never come to an end")
+}
+
+// lose lets a task vanish, if it is to and has not before.
+func (w *world) lose(info *asynq.TaskInfo) bool {
+	if !w.loses || w.lost[info.ID] {
+		return false
+	}
+	w.lost[info.ID] = true
+	if err := w.inspector.DeleteTask(info.Queue, info.ID); err != nil {
+		w.t.Fatal(err)
+	}
+	return true
 }
 
 // step runs one task, and does with it what Asynq would.
@@ -232,13 +262,18 @@ func (w *world) untilCleanup() *asynq.TaskInfo {
 // was in trouble.
 func (w *world) sweep() bool {
 	w.t.Helper()
-	w.forward(10 * time.Minute)
-	met := len(w.fired)
+	return w.sweepAfter(10 * time.Minute)
+}
+
+func (w *world) sweepAfter(d time.Duration) bool {
+	w.t.Helper()
+	w.forward(d)
+	met := len(w.met)
 	err := w.work(func() error {
 		_, err := w.pipeline.Sweep(w.t.Context())
 		return err
 	})
-	if err != nil && len(w.fired) == met {
+	if err != nil && len(w.met) == met {
 		w.t.Fatal(err)
 	}
 	return err != nil || len(w.due()) > 0

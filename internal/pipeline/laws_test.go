@@ -1,7 +1,14 @@
 package pipeline
 
 import (
+	"errors"
+	"io/fs"
+	"path/filepath"
 	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -55,4 +62,118 @@ func (w *world) checkDone(id string) *tasks.Job {
 		w.t.Error(err)
 	}
 	return job
+}
+
+// checkEnd holds all that must be true once a job that met nothing but passing trouble has come to
+// its end, and says which end that was.
+func (w *world) checkEnd(id string, accepted bool) ending {
+	w.t.Helper()
+	end := ending{met: w.met, litter: len(w.litter())}
+	_, err := w.client.Job(w.t.Context(), id)
+	switch {
+	case err == nil:
+		end.job = w.checkLaws(id)
+		w.checkOutcome(end.job)
+	case !errors.Is(err, tasks.ErrNotFound) || accepted:
+		w.t.Errorf("the job is lost: %v", err)
+	case w.fake.Totals().Creates > 0:
+		w.t.Error("something was bought for a job that was never accepted")
+	}
+	w.checkNothingWaits(id)
+	if left := w.litter(); len(left) > 0 && !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() }) {
+		w.t.Errorf("left behind in the store: %v", left)
+	}
+	return end
+}
+
+// checkOutcome holds that record, manifest, store and API agree.
+func (w *world) checkOutcome(job *tasks.Job) {
+	w.t.Helper()
+	totals := w.fake.Totals()
+	switch job.State {
+	case tasks.Done:
+		w.checkCopied(job)
+		if deleted := totals.Deletes == 1; job.Remote == nil || *job.Remote != tasks.RemoteDeleted || !deleted {
+			w.t.Errorf("remote: the record says %v, and there were %d deletes", job.Remote, totals.Deletes)
+		}
+	case tasks.Unknown:
+		if totals.Deletes != 0 || job.Mark() == nil {
+			w.t.Errorf("parked after %d deletes, with mark %v", totals.Deletes, job.Mark())
+		}
+		if !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.call == "http POST" }) {
+			w.t.Errorf("parked though the process lived and the API answered: %s", job.Error.Message)
+		}
+	default:
+		w.t.Errorf("got %s (%+v), want done or parked", job.State, job.Error)
+	}
+	if job.Hold != nil || job.DoneAt == nil != (job.State == tasks.Unknown) {
+		w.t.Errorf("a job that is %s has hold %+v and done_at %v", job.State, job.Hold, job.DoneAt)
+	}
+	if got := w.listed(); !slices.Equal(got, []string{job.ID + " " + string(job.State)}) {
+		w.t.Errorf("listed as %v, want %s once, as %s", got, job.ID, job.State)
+	}
+}
+
+// checkCopied holds the record of a job that is done against its manifest, and its files against
+// what the API had.
+func (w *world) checkCopied(job *tasks.Job) {
+	w.t.Helper()
+	if err := w.checkCopies(job.ProjectID); err != nil {
+		w.t.Error(err)
+	}
+	m, err := (&Pipeline{store: w.store}).proveManifest(w.t.Context(), job)
+	if err != nil {
+		w.t.Error(err)
+	}
+	if diff := cmp.Diff(m.outputs(), job.Outputs); diff != "" {
+		w.t.Errorf("outputs (-manifest +record):\n%s", diff)
+	}
+	project, _ := w.fake.Project(job.ProjectID)
+	if m.CreditsCharged != job.CreditsCharged || job.CreditsCharged != project.Credits || job.StoredAt == nil {
+		w.t.Errorf("manifest %d, record %d, API %d credits, stored at %v", m.CreditsCharged, job.CreditsCharged, project.Credits, job.StoredAt)
+	}
+}
+
+// listed are the jobs and their states as a listing tells them.
+func (w *world) listed() []string {
+	w.t.Helper()
+	var all []string
+	for job, err := range w.client.List(w.t.Context(), tasks.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, job.ID+" "+string(job.State))
+	}
+	return all
+}
+
+// checkNothingWaits holds that no task and no deadline of a job is left.
+func (w *world) checkNothingWaits(id string) {
+	w.t.Helper()
+	for _, key := range w.redis.Keys() {
+		for _, state := range []string{"pending", "scheduled", "retry", "active", "archived"} {
+			if strings.HasPrefix(key, "asynq:{hourglass-") && strings.HasSuffix(key, "}:"+state) {
+				w.t.Errorf("a task is left in %s", key)
+			}
+		}
+	}
+	if at, err := w.pipeline.records.Deadline(w.t.Context(), id); err != nil || at != "" {
+		w.t.Errorf("the deadline %q is left (%v)", at, err)
+	}
+}
+
+// unfinished lists the temporary files below a folder.
+func unfinished(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".part") {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
