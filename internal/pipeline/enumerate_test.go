@@ -3,12 +3,18 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -16,16 +22,21 @@ import (
 type tale struct {
 	name    string
 	request tasks.Request
-	lost    bool // every task is lost once, so that the sweeper has to find the job
+	layers  []layer // whose calls are enumerated; all if empty
+	inParts bool    // into an S3 store, in more than one part
+	late    bool    // also with killed tasks that are found late
+	lost    bool    // every task is lost once, so that the sweeper has to find the job
 }
 
 func tales() []tale {
 	r := requests()
 	return []tale{
 		{name: "video", request: r[0]},
-		{name: "images", request: r[1]},
+		{name: "images", request: r[1], late: true},
 		{name: "voice", request: r[2]},
-		{name: "lost tasks", request: r[0], lost: true},
+		{name: "lost tasks", request: r[0], late: true, lost: true},
+		// What Redis is asked is the same with every store.
+		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true, late: true},
 	}
 }
 
@@ -54,12 +65,15 @@ func TestFaults(t *testing.T) {
 // enumerate injects every single fault into the tale.
 func (s tale) enumerate(t *testing.T, all *tally) {
 	for _, l := range layers() {
+		if len(s.layers) > 0 && !slices.Contains(s.layers, l) {
+			continue
+		}
 		for _, k := range kinds() {
 			t.Run(fmt.Sprintf("%s %s", l, k), func(t *testing.T) {
 				t.Parallel()
 				all.add(s.until(t, l, k, atOnce))
 			})
-			if k.stops() {
+			if s.late && k.stops() {
 				t.Run(fmt.Sprintf("%s %s, found late", l, k), func(t *testing.T) {
 					t.Parallel()
 					all.add(s.until(t, l, k, late))
@@ -105,22 +119,51 @@ func (s tale) tell(t *testing.T, r recovery, faults ...fault) ending {
 	accepted := w.handIn(s.request)
 	w.run()
 	w.settle()
-	w.faults = nil // what follows looks on
+	w.faults = nil // what follows only looks on
 	return w.checkEnd(s.request.ID, accepted)
 }
 
+// inParts is the size of a file that the S3 store sends in two parts.
+const inParts = 8<<20 + 1000
+
 func (s tale) world(t *testing.T) *world {
 	o := magichourtest.Options{Render: slow, OutputSize: 3000}
-	dir := t.TempDir()
-	store, err := storage.Open(t.Context(), "file://"+dir, storage.Options{})
-	if err != nil {
-		t.Fatal(err)
+	if s.inParts {
+		o.OutputSize = inParts
+		return newWorldOnS3(t, o)
 	}
-	w := newWorldOn(t, o, time.Now(), store)
+	dir := t.TempDir()
+	store := open(t, "file://"+dir, storage.Options{})
+	w := newWorldOn(t, o, time.Now(), store) // Submit goes by the real clock
 	w.litter = func() []string { return unfinished(t, dir) }
 	w.stores = func(p *process) storage.Store { return storeGate{p, store} }
 	w.start()
 	return w
+}
+
+func newWorldOnS3(t *testing.T, o magichourtest.Options) *world {
+	server := storagetest.NewS3(t, "media")
+	w := newWorldOn(t, o, time.Now(), open(t, "s3://media/deep", server.Options()))
+	w.litter = server.Uploads
+	w.stores = func(p *process) storage.Store {
+		client := &http.Client{Transport: &http.Transport{}}
+		t.Cleanup(client.CloseIdleConnections)
+		return open(t, "s3://media/deep", server.Options(
+			config.WithHTTPClient(s3Gate{p, client}),
+			config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // its pauses are real
+		))
+	}
+	w.start()
+	return w
+}
+
+func open(t *testing.T, url string, o storage.Options) storage.Store {
+	t.Helper()
+	store, err := storage.Open(t.Context(), url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
 }
 
 // handIn submits the job as another service does, again for as long as there is an error of Redis. It

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
 )
 
 // A process is one life of a program: it has connections and memory of its own. When it is killed,
@@ -310,4 +311,19 @@ func (g storeGate) Open(ctx context.Context, key string) (out io.ReadCloser, err
 		return nil, err
 	}
 	return g.p.halfway(inStore, "body", out, -1), nil
+}
+
+// s3Gate puts every request of an S3 store behind the gates.
+type s3Gate struct {
+	p      *process
+	client *http.Client
+}
+
+// Do implements aws.HTTPClient.
+func (g s3Gate) Do(r *http.Request) (*http.Response, error) {
+	resp, err := g.p.exchange(inStore, storagetest.Operation(r), r, g.client.Do)
+	if err == nil && r.Method == http.MethodGet && resp.StatusCode == http.StatusOK {
+		resp.Body = g.p.halfway(inStore, "body", resp.Body, resp.ContentLength)
+	}
+	return resp, err
 }

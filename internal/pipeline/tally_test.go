@@ -34,8 +34,9 @@ func (t *tally) of(what string) int {
 // An ending is what became of a job that met faults.
 type ending struct {
 	met    []encounter
-	job    *tasks.Job // nil: it was never accepted
-	litter int        // what copies left behind
+	calls  map[layer]int // how many there were
+	job    *tasks.Job    // nil: it was never accepted
+	litter int           // what copies left behind
 }
 
 // count adds an ending, if there were faults before it.
