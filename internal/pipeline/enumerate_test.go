@@ -157,7 +157,7 @@ func newWorldOnS3(t *testing.T, o magichourtest.Options) *world {
 	return w
 }
 
-func open(t *testing.T, url string, o storage.Options) storage.Store {
+func open(t tester, url string, o storage.Options) storage.Store {
 	t.Helper()
 	store, err := storage.Open(t.Context(), url, o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ import (
 // they make to the outside passes a gate, before and after (gates_test.go), at which it can fail,
 // lose its answer, or find the process dead.
 type world struct {
-	t        *testing.T
+	t        tester
 	redis    *miniredis.Miniredis
 	fake     *magichourtest.Server
 	store    storage.Store // not behind the gates
@@ -57,8 +58,22 @@ type world struct {
 	fail     map[int]error     // gates at which the call fails
 	on       map[string]func() // what happens once at a gate, by its call
 	unproved []string          // deletes that came before the proof
+	frozen   bool              // a handler was overtaken by another one
 
 	litter func() []string // what copies left behind in the store that is no object
+}
+
+// A tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Context() context.Context
+	Cleanup(do func())
+	Failed() bool
+	Logf(format string, a ...any)
+	Error(a ...any)
+	Errorf(format string, a ...any)
+	Fatal(a ...any)
+	Fatalf(format string, a ...any)
 }
 
 // A recovery is how the world goes on after a failure.
@@ -84,7 +99,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 }
 
 // newWorldOn makes a world without a process: start begins one, over what stores returns.
-func newWorldOn(t *testing.T, o magichourtest.Options, now time.Time, store storage.Store) *world {
+func newWorldOn(t tester, o magichourtest.Options, now time.Time, store storage.Store) *world {
 	t.Helper()
 	w := &world{
 		t: t, redis: miniredis.RunT(t), now: now, store: store, over: make(chan struct{}),

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -107,7 +106,7 @@ func (w *world) checkOutcome(job *tasks.Job) {
 		if totals.Deletes != 0 || job.Mark() == nil {
 			w.t.Errorf("parked after %d deletes, with mark %v", totals.Deletes, job.Mark())
 		}
-		if !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.call == "http POST" }) {
+		if !w.frozen && !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.call == "http POST" }) {
 			w.t.Errorf("parked though the process lived and the API answered: %s", job.Error.Message)
 		}
 	default:
@@ -170,7 +169,7 @@ func (w *world) checkNothingWaits(id string) {
 }
 
 // unfinished lists the temporary files below a folder.
-func unfinished(t *testing.T, dir string) []string {
+func unfinished(t tester, dir string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
