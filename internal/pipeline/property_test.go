@@ -113,7 +113,9 @@ func (d *desk) purchase(t *rapid.T) {
 	}
 	token := rapid.SampledFrom(d.tokens).Draw(t, "token")
 	m := made{what: rapid.SampledFrom([]string{"bought", "returned", "parked"}).Draw(t, "outcome"), token: token}
-	if slices.ContainsFunc(d.made, func(o made) bool { return o.token == token && o.what != m.what && o.what != "mark" && o.what != "parked" && m.what != "parked" }) {
+	if slices.ContainsFunc(d.made, func(o made) bool {
+		return o.token == token && o.what != m.what && o.what != "mark" && o.what != "parked" && m.what != "parked"
+	}) {
 		t.Skip("one purchase has one outcome")
 	}
 	switch m.what {
