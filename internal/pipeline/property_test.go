@@ -18,26 +18,38 @@ import (
 // record as its handler once saw it, however long ago that was, and comes once or many times.
 func TestAnyDecision(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		now := noon
-		d := &desk{p: at(noon)}
-		d.p.now = func() time.Time { return now }
-		job, err := tasks.NewJob(images(), noon)
-		if err != nil {
-			t.Fatal(err)
+	for range 20 { // a decision takes no time
+		rapid.Check(t, anyDecisions)
+	}
+}
+
+func anyDecisions(t *rapid.T) {
+	now := noon
+	d := &desk{p: at(noon)}
+	d.p.now = func() time.Time { return now }
+	job, err := tasks.NewJob(images(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rapid.Bool().Draw(t, "was refused often") {
+		for i := range keptAttempts - 1 {
+			job.Attempts = append(job.Attempts, tasks.Attempt{Token: fmt.Sprintf("early-%d", i), Outcome: tasks.NotCharged})
 		}
-		d.file(job)
-		t.Repeat(map[string]func(*rapid.T){
-			"mark":     d.mark,
-			"purchase": d.purchase,
-			"stage":    d.stage,
-			"error":    d.trouble,
-			"sweeper":  d.sweeper,
-			"again":    d.again,
-			"time": func(t *rapid.T) {
-				now = now.Add(rapid.SampledFrom([]time.Duration{time.Second, time.Hour, 25 * time.Hour}).Draw(t, "passes"))
-			},
-		})
+		job.Attempts[0].Outcome = tasks.Charged
+	}
+	d.file(job)
+	t.Repeat(map[string]func(*rapid.T){
+		"mark":     d.mark,
+		"purchase": d.purchase,
+		"stage":    d.stage,
+		"and on":   d.stage, // the likeliest thing to happen
+		"and end":  d.stage,
+		"error":    d.trouble,
+		"sweeper":  d.sweeper,
+		"again":    d.again,
+		"time": func(t *rapid.T) {
+			now = now.Add(rapid.SampledFrom([]time.Duration{time.Second, time.Hour, 25 * time.Hour}).Draw(t, "passes"))
+		},
 	})
 }
 
@@ -82,6 +94,9 @@ func (d *desk) apply(t *rapid.T, m made) {
 	}
 	if mark := before.Mark(); mark != nil && (after.Mark() == nil || after.Mark().Token != mark.Token) && m.token != mark.Token {
 		t.Fatalf("%s ended the mark %s, which is not its own", m.what, mark.Token)
+	}
+	if after.State == tasks.Unknown && before.State != tasks.Unknown && m.what != "sweeper" && (before.Mark() == nil || before.Mark().Token != m.token) {
+		t.Fatalf("%s parks a job by the token %s, which is not its mark %+v", m.what, m.token, before.Mark())
 	}
 	if out.in < 0 {
 		t.Fatalf("%s wants the next task %v ago", m.what, -out.in)
@@ -139,17 +154,17 @@ func (d *desk) stage(t *rapid.T) {
 	switch stageOf(seen.State) {
 	case tasks.StagePoll:
 		project := magichour.Project{
-			Status:    rapid.SampledFrom([]string{"queued", "rendering", "complete", "error", "canceled", "draft"}).Draw(t, "status"),
-			Downloads: downloads([]string{"/a", "/b", "/c", "/d"}[:rapid.IntRange(0, 4).Draw(t, "files")]...),
+			Status:    rapid.SampledFrom([]string{"queued", "complete", "complete", "complete", "complete", "error", "canceled"}).Draw(t, "status"),
+			Downloads: downloads([]string{"/a", "/b", "/c", "/d"}[:rapid.SampledFrom([]int{0, 3, 4, 4, 4, 4}).Draw(t, "files")]...),
 		}
 		m.decide = func(job *tasks.Job) outcome { return d.p.afterPoll(job, project) }
-		if rapid.Bool().Draw(t, "missing") {
+		if rapid.IntRange(0, 5).Draw(t, "missing") == 5 {
 			m.decide = d.p.pollMissing
 		}
 	case tasks.StageDownload:
 		copied := newManifest(seen, 5, []manifestFile{{Output: tasks.Output{N: 1, Key: "images/1.png", Size: 3, Checksum: "crc64nvme:x"}, Source: "/a"}})
 		m.decide = func(job *tasks.Job) outcome { return d.p.stored(job, copied) }
-		if rapid.Bool().Draw(t, "missing") {
+		if rapid.IntRange(0, 5).Draw(t, "missing") == 5 {
 			m.decide = lookAgain
 		}
 	case tasks.StageCleanup:
