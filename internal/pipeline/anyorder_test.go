@@ -97,7 +97,7 @@ func (m *melee) rerun(info *asynq.TaskInfo) {
 	_ = m.handle(context.Background(), asynq.NewTask(info.Type, info.Payload)) //nolint:usetesting // it may be called from within a handler
 }
 
-// overtake runs a task, freezes it at a call, and runs another one meanwhile.
+// overtake runs a task, freezes it at a call, and lets others go on meanwhile.
 func (m *melee) overtake(t *rapid.T) {
 	m.look()
 	frozen, other := m.draw(t, m.seen), m.draw(t, m.seen)
@@ -106,13 +106,31 @@ func (m *melee) overtake(t *rapid.T) {
 		"http POST before", "http POST after", "http GET after", "http DELETE before", "store head after", "store put before", "store put after",
 	}).Draw(t, "frozen at")
 	lasts := rapid.SampledFrom([]time.Duration{time.Second, 40 * time.Second, 3 * time.Minute}).Draw(t, "for")
+	steps := rapid.IntRange(0, 6).Draw(t, "others")
 	m.frozen = true
 	m.on[at] = func() {
+		process, pipeline := m.process, m.pipeline
+		defer func() { m.process, m.pipeline = process, pipeline }()
+		m.start() // another worker: it dies alone
 		m.forward(lasts)
 		m.rerun(other)
+		for range steps {
+			m.goOnBeside(frozen)
+		}
 	}
 	m.rerun(frozen)
 	delete(m.on, at)
+}
+
+// goOnBeside runs the next task, but for one.
+func (m *melee) goOnBeside(frozen *asynq.TaskInfo) {
+	for _, info := range m.look() {
+		if info.ID != frozen.ID {
+			m.forward(15 * time.Second)
+			_ = m.step(info)
+			return
+		}
+	}
 }
 
 func (m *melee) lose(t *rapid.T) {
@@ -151,6 +169,7 @@ func (m *melee) laws(t *rapid.T) {
 	if len(m.unproved) > 0 {
 		t.Fatalf("deleted before the proof: %v", m.unproved)
 	}
+	m.checkNotAhead(m.look())
 	job, err := m.client.Job(t.Context(), m.request.ID)
 	if err != nil && !errors.Is(err, tasks.ErrNotFound) {
 		t.Fatal(err)

@@ -180,6 +180,7 @@ func (w *world) run() {
 			w.sweepAfter(grace + time.Minute)
 		}
 		infos := w.due()
+		w.checkNotAhead(infos)
 		switch {
 		case len(infos) == 0 && w.sweep():
 		case len(infos) == 0 && len(w.killed) == 0:
@@ -193,6 +194,7 @@ func (w *world) run() {
 			}
 			w.forward(15 * time.Second)
 			for errors.Is(w.step(info), errKilled) && w.recovery.atOnce {
+				w.checkNotAhead(w.due())
 				w.forward(time.Minute)
 			}
 		}

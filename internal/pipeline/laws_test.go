@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -62,6 +63,44 @@ func (w *world) checkDone(id string) *tasks.Job {
 		w.t.Error(err)
 	}
 	return job
+}
+
+// checkNotAhead holds that no task waits for a place on the road that the record has not come to: the
+// record is saved before the next task is enqueued.
+func (w *world) checkNotAhead(infos []*asynq.TaskInfo) {
+	w.t.Helper()
+	for _, info := range infos {
+		payload, err := tasks.Decode(asynq.NewTask(info.Type, info.Payload))
+		if err != nil {
+			continue
+		}
+		data, _, err := records.New(w.plain).Load(w.t.Context(), payload.Head().JobID)
+		if errors.Is(err, records.ErrNotFound) {
+			continue // a bare task
+		}
+		job, decodeErr := tasks.DecodeJob(data)
+		if err := errors.Join(err, decodeErr); err != nil {
+			w.t.Fatal(err)
+		}
+		if ahead(payload, job) {
+			w.t.Errorf("task %s waits, and the job is %s at poll %d of epoch %d", info.ID, job.State, job.Polls, job.Epoch)
+		}
+	}
+}
+
+// ahead reports whether a task is for a later place on the road than the record.
+func ahead(payload tasks.Payload, job *tasks.Job) bool {
+	poll, isPoll := payload.(*tasks.Poll)
+	at, to := slices.Index(tasks.Stages(), stageOf(job.State)), slices.Index(tasks.Stages(), payload.Stage())
+	switch {
+	case payload.Head().Epoch != job.Epoch:
+		return payload.Head().Epoch > job.Epoch
+	case job.State == tasks.Unknown:
+		return to > 0
+	case at < 0 || at != to:
+		return at >= 0 && to > at
+	}
+	return isPoll && poll.N > job.Polls
 }
 
 // checkEnd holds all that must be true once a job that met nothing but passing trouble has come to
