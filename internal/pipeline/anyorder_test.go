@@ -94,7 +94,7 @@ func (m *melee) any(t *rapid.T) {
 }
 
 func (m *melee) rerun(info *asynq.TaskInfo) {
-	_ = m.handle(context.Background(), asynq.NewTask(info.Type, info.Payload)) //nolint:usetesting // it may be called from within a handler
+	_ = m.handle(context.Background(), asynq.NewTask(info.Type, info.Payload))
 }
 
 // overtake runs a task, freezes it at a call, and lets others go on meanwhile.
@@ -143,7 +143,7 @@ func (m *melee) lose(t *rapid.T) {
 func (m *melee) submit(*rapid.T) {
 	caller := m.begin()
 	_ = caller.alive(func() error {
-		_, err := tasks.NewClient(caller.rdb).Submit(context.Background(), m.request) //nolint:usetesting // on a goroutine of its own
+		_, err := tasks.NewClient(caller.rdb).Submit(context.Background(), m.request)
 		return err
 	})
 }
