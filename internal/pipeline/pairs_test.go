@@ -30,7 +30,7 @@ func TestPairsOfFaults(t *testing.T) {
 				how, first, second := anyRecovery(r), anyFault(r, calls[i]), anyFault(r, calls[i])
 				defer func() {
 					if t.Failed() {
-						t.Logf("%+v; again: HOURGLASS_SEED=%d go test -run '^TestPairsOfFaults$/^of$/^%d$' ./internal/pipeline", how, seed, n)
+						t.Logf("with HOURGLASS_SEED=%d", seed)
 					}
 				}()
 				all.count(told[i].tell(t, how, first, second))

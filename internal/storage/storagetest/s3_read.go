@@ -45,7 +45,7 @@ func (s *S3) Uploads() []string {
 
 func (s *S3) list(w http.ResponseWriter, r *http.Request, bucket string) *refusal {
 	type entry struct {
-		Key, UploadId, Initiated string //nolint:staticcheck // S3's own names
+		Key, UploadId, Initiated string
 	}
 	answer := struct {
 		XMLName xml.Name `xml:"ListMultipartUploadsResult"`

@@ -30,7 +30,7 @@ func (s *S3) begin(w http.ResponseWriter, r *http.Request, bucket, key string) *
 	s.mu.Unlock()
 	return say(w, struct {
 		XMLName               xml.Name `xml:"InitiateMultipartUploadResult"`
-		Bucket, Key, UploadId string   //nolint:staticcheck // S3's own names
+		Bucket, Key, UploadId string
 	}{Bucket: bucket, Key: key, UploadId: id})
 }
 
