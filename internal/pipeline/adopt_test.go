@@ -98,7 +98,7 @@ func TestAdoptedBeforePark(t *testing.T) {
 	}{
 		{"all goes well", func(*world) {}, tasks.Rendering},
 		{"the worker dies before it looks", func(w *world) {
-			w.on["redis zrangebylex before"] = func() { panic(errKilled) }
+			w.on["redis zrangebylex before"] = func() { w.process.kill() }
 		}, tasks.Rendering}, // its task runs again
 		{"Redis fails when it looks", func(w *world) {
 			w.on["redis zrangebylex before"] = func() {

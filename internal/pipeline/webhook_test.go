@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -23,9 +24,12 @@ func hookSecrets() ([]string, error) { return []string{"whsec_next", hookSecret}
 // meanwhile answers nothing.
 func (w *world) receiveWebhooks(o magichourtest.Webhooks) {
 	w.t.Helper()
-	handler := w.pipeline.Webhook(hookSecrets, 5*time.Minute)
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if err := w.alive(func() error { handler.ServeHTTP(rw, r); return nil }); err != nil {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		handler := w.pipeline.Webhook(hookSecrets, 5*time.Minute)
+		err := w.work(func() error { handler.ServeHTTP(rw, r.WithContext(ctx)); return nil })
+		if err != nil { // ctx ends as well, or the handler would wait for its own time limit
 			panic(http.ErrAbortHandler)
 		}
 	}))
