@@ -36,9 +36,9 @@ func tales() []tale {
 		{name: "video", request: r[0]},
 		{name: "images", request: r[1], late: true},
 		{name: "voice", request: r[2], bare: true},
-		{name: "lost tasks", request: r[0], late: true, lost: true},
+		{name: "lost tasks", request: r[0], lost: true},
 		// What Redis is asked is the same with every store.
-		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true, late: true},
+		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true},
 	}
 }
 

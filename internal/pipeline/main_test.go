@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"os"
-	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,7 +11,6 @@ import (
 // the call times out.
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("AWS_CA_BUNDLE") // beside it the SDK takes no HTTP client of ours, and nothing here speaks TLS
-	debug.SetGCPercent(400)          // worlds are made and thrown away by the thousand
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("net/http.setRequestCancel.func4"), goleak.IgnoreTopFunction("net/http.awaitLegacyCancel"),
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
