@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -58,7 +57,11 @@ func begin(t *rapid.T, url string) *melee {
 	w.recovery.retained = rapid.Bool().Draw(t, "retained")
 	w.start()
 	m := &melee{world: w, request: r}
-	m.submit(t)
+	if rapid.Bool().Draw(t, "bare") {
+		w.submit(r)
+	} else {
+		m.submit(t)
+	}
 	return m
 }
 
@@ -170,21 +173,16 @@ func (m *melee) laws(t *rapid.T) {
 		t.Fatalf("deleted before the proof: %v", m.unproved)
 	}
 	m.checkNotAhead(m.look())
-	job, err := m.client.Job(t.Context(), m.request.ID)
-	if err != nil && !errors.Is(err, tasks.ErrNotFound) {
-		t.Fatal(err)
-	}
+	job := m.recorded(m.request.ID)
 	if m.last != nil {
-		if err != nil {
-			t.Fatalf("the record is lost: %v", err)
+		if job == nil {
+			t.Fatal("the record is lost")
 		}
 		if broken := never(m.last, job); broken != "" {
 			t.Fatalf("%s:\nfrom %+v\nto   %+v", broken, m.last, job)
 		}
 	}
-	if err == nil {
-		m.last = job
-	}
+	m.last = job
 }
 
 // end lets all trouble be over.

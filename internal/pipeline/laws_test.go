@@ -74,18 +74,27 @@ func (w *world) checkNotAhead(infos []*asynq.TaskInfo) {
 		if err != nil {
 			continue
 		}
-		data, _, err := records.New(w.plain).Load(w.t.Context(), payload.Head().JobID)
-		if errors.Is(err, records.ErrNotFound) {
-			continue // a bare task
-		}
-		job, decodeErr := tasks.DecodeJob(data)
-		if err := errors.Join(err, decodeErr); err != nil {
-			w.t.Fatal(err)
-		}
-		if ahead(payload, job) {
+		if job := w.recorded(payload.Head().JobID); job != nil && ahead(payload, job) {
 			w.t.Errorf("task %s waits, and the job is %s at poll %d of epoch %d", info.ID, job.State, job.Polls, job.Epoch)
 		}
 	}
+}
+
+// recorded returns the record of a job; nil if it has none, as before the first sight of a bare task.
+func (w *world) recorded(id string) *tasks.Job {
+	w.t.Helper()
+	data, _, err := records.New(w.plain).Load(w.t.Context(), id)
+	if errors.Is(err, records.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	job, err := tasks.DecodeJob(data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job
 }
 
 // ahead reports whether a task is for a later place on the road than the record.
