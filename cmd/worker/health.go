@@ -18,6 +18,7 @@ import (
 // health answers whether the process lives, and whether what it needs is there.
 type health struct {
 	parts    map[string]*part
+	webhook  http.Handler // nil: none
 	draining atomic.Bool
 }
 
@@ -39,12 +40,16 @@ func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Cl
 	}}
 }
 
-func (h *health) handler() http.Handler {
+func (h *health) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.ready)
+	if h.webhook != nil {
+		mux.Handle("POST "+webhookPath, h.webhook)
+	}
 	return mux
 }
 

@@ -34,13 +34,16 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
+	p := pipeline.New(api, store, rdb, log, c.pipeline)
 	health := newHealth(rdb, store, api)
-	server := &http.Server{Handler: health.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	if c.webhookSecrets != nil {
+		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
+	}
+	server := &http.Server{Handler: health.handler(metrics(p)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
 
-	p := pipeline.New(api, store, rdb, log, c.pipeline)
 	servers, err := p.Serve(rdb, c.handlers, c.drain)
 	if err != nil {
 		return err
@@ -48,7 +51,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	sweeping, stopSweeping := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() { p.SweepEvery(sweeping); close(swept) }()
-	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)))
+	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)), "webhooks", c.webhookSecrets != nil)
 
 	select {
 	case err = <-failed:

@@ -217,13 +217,19 @@ func (f *fleet) startWorker(env ...string) (*log, string) {
 // enqueue runs the command line and returns what it printed and its exit code.
 func (f *fleet) enqueue(args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
-	return f.pipe("", args...)
+	return f.run("enqueue", "", args...)
 }
 
 // pipe is enqueue with something on standard input.
 func (f *fleet) pipe(stdin string, args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
-	cmd := exec.CommandContext(f.t.Context(), filepath.Join(f.bin, "enqueue"), args...) //nolint:gosec // our own programs
+	return f.run("enqueue", stdin, args...)
+}
+
+// run runs a program to its end.
+func (f *fleet) run(program, stdin string, args ...string) (stdout, stderr string, code int) {
+	f.t.Helper()
+	cmd := exec.CommandContext(f.t.Context(), filepath.Join(f.bin, program), args...) //nolint:gosec // our own programs
 	cmd.Env = append(os.Environ(), f.env...)
 	var out, err bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err

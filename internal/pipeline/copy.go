@@ -91,7 +91,8 @@ func (p *Pipeline) standing(ctx context.Context, job *tasks.Job, key string) (ob
 	if err != nil {
 		return nil, false, err
 	}
-	return &o, job.Options.Overwrite || o.Metadata[metaJob] == job.ID && o.Metadata[metaProject] == job.ProjectID, nil
+	own := o.Metadata[metaProject] == job.ProjectID || slices.Contains(job.Earlier, o.Metadata[metaProject])
+	return &o, job.Options.Overwrite || o.Metadata[metaJob] == job.ID && own, nil
 }
 
 // Names in the metadata of objects, which says on the object itself whose copy it is.

@@ -39,10 +39,14 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := p.notMovedOn(ctx, job); err != nil {
+		return nil, err
+	}
 	m := newManifest(job, int(project.CreditsCharged), copied)
 	if err := p.putManifest(ctx, job, m); err != nil {
 		return nil, err
 	}
+	p.tidyJob(ctx, job)
 	return func(job *tasks.Job) outcome { return p.stored(job, m) }, nil
 }
 

@@ -36,7 +36,7 @@ type verdict struct {
 
 // Our own error codes; the API's are passed on as they are.
 const (
-	codeUnknownOutcome = "unknown_outcome" // the purchase may or may not have been charged
+	codeUnknownOutcome = tasks.UnknownOutcome
 	codeClaimed        = "project_claimed" // the API answered with a project of another job
 	codeAlreadyStored  = "already_stored"  // a manifest of this job stands in the store
 	codeObjectExists   = "object_exists"   // another object stands where a file belongs
@@ -169,22 +169,24 @@ func costsAttempt(err error) bool {
 	return !errors.As(err, &s) || s.class == transient
 }
 
-// Attempts that transient errors may cost. A create has few: nothing is paid for yet. The
-// others are many and far apart, and even then end a job only at its give-up time.
 const (
-	createAttempts = 10
 	leastAttempts  = 3 // before age alone ends a job: the fleet may have been down for a day
 	longestBackoff = 2 * time.Hour
+	// A create that was never made costs nothing to try, and somebody is waiting for it to begin.
+	longestCreateBackoff = 10 * time.Minute
 )
 
-// retryDelay tells Asynq when to run a task again. With 1, 2, 4, ... seconds up to two hours,
-// 25 attempts take at least 24 hours; the jitter only adds.
+// retryDelay tells Asynq when to run a task again: 1, 2, 4, ... seconds later, up to two hours, at which
+// 25 attempts take at least 24 hours; a create at least every ten minutes. The jitter only adds.
 func retryDelay(retried int, err error, task *asynq.Task) time.Duration {
 	var s *setback
 	if errors.As(err, &s) && s.after > 0 {
 		return jitter(s.after, string(task.Payload()), retried)
 	}
 	backoff := longestBackoff
+	if task.Type() == tasks.StageCreate.Type() {
+		backoff = longestCreateBackoff
+	}
 	if retried < 13 {
 		backoff = min(backoff, time.Second<<max(retried, 0))
 	}

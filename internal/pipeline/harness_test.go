@@ -34,10 +34,12 @@ type world struct {
 	redis    *miniredis.Miniredis
 	fake     *magichourtest.Server
 	store    storage.Store
+	dir      string // of the store
 	client   *tasks.Client
 	pipeline *Pipeline
 
-	queue     *asynq.Client // these two do not pass the gates
+	plain     *redis.Client // these three do not pass the gates
+	queue     *asynq.Client
 	inspector *asynq.Inspector
 
 	mu       sync.Mutex
@@ -46,6 +48,7 @@ type world struct {
 	stopAt   map[int]bool      // gates at which the process is killed
 	fail     map[int]error     // gates at which the call fails
 	on       map[string]func() // what happens once at a gate, by its call
+	at       map[int]func()    // what happens at a gate, by its number
 	unproved []string          // deletes that came before the proof
 }
 
@@ -54,7 +57,7 @@ var errKilled = errors.New("killed")
 
 func newWorld(t *testing.T, o magichourtest.Options) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}}
+	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}, at: map[int]func(){}, dir: t.TempDir()}
 	w.redis.SetTime(noon)
 	o.Now = w.clock
 	w.fake = magichourtest.New(o)
@@ -63,11 +66,12 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 	}
 	t.Cleanup(w.fake.Close)
 	var err error
-	if w.store, err = storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{}); err != nil {
+	if w.store, err = storage.Open(t.Context(), "file://"+w.dir, storage.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	plain := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	t.Cleanup(func() { _ = plain.Close() })
+	w.plain = plain
 	w.client, w.queue, w.inspector = tasks.NewClient(plain), asynq.NewClientFromRedisClient(plain), asynq.NewInspectorFromRedisClient(plain)
 	gated := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = gated.Close() })
@@ -79,7 +83,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 	w.pipeline = New(api, storeGate{w, w.store}, gated, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
 		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
 	})
-	w.pipeline.now = w.clock
+	w.pipeline.now, w.pipeline.holds.now = w.clock, w.clock
 	w.pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
 	return w
 }
@@ -105,6 +109,9 @@ func (w *world) gate(call string) error {
 	w.calls = append(w.calls, call)
 	kill, err, happens := w.stopAt[n], w.fail[n], w.on[call]
 	delete(w.on, call)
+	if happens == nil {
+		happens = w.at[n]
+	}
 	w.mu.Unlock()
 	if happens != nil {
 		happens()
@@ -166,6 +173,7 @@ func (w *world) waiting() []*asynq.TaskInfo {
 func (w *world) run() {
 	w.t.Helper()
 	for range 300 {
+		w.probe()
 		infos := w.waiting()
 		if len(infos) == 0 {
 			if !w.sweep() {
@@ -235,6 +243,15 @@ func (w *world) sweep() bool {
 		w.t.Fatal(err)
 	}
 	return errors.Is(err, errKilled) || len(w.waiting()) > 0
+}
+
+// probe asks whether what holds the fleet is mended, as a worker does every few seconds.
+func (w *world) probe() {
+	w.t.Helper()
+	err := w.alive(func() error { return w.pipeline.probe(w.t.Context()) })
+	if err != nil && !errors.Is(err, errKilled) {
+		w.t.Fatal(err)
+	}
 }
 
 // submit enqueues a bare task, as other services do.
@@ -378,6 +395,11 @@ func (g storeGate) Put(ctx context.Context, key string, r io.Reader, o storage.P
 func (g storeGate) Head(ctx context.Context, key string) (out storage.Object, err error) {
 	err = g.w.through("store head", func() error { out, err = g.Store.Head(ctx, key); return err })
 	return out, err
+}
+
+func (g storeGate) Tidy(ctx context.Context, prefix string, age time.Duration) (n int, err error) {
+	err = g.w.through("store tidy", func() error { n, err = g.Store.Tidy(ctx, prefix, age); return err })
+	return n, err
 }
 
 func (g storeGate) Open(ctx context.Context, key string) (out io.ReadCloser, err error) {

@@ -9,8 +9,7 @@ import (
 
 // onError decides what an error of a stage means for the job: where it stays, and what the
 // queue is told.
-func (p *Pipeline) onError(stage tasks.Stage, err error, retried int) decision {
-	v := classify(stage, err)
+func (p *Pipeline) onError(stage tasks.Stage, v verdict, retried int) decision {
 	return func(job *tasks.Job) outcome { return p.afterError(job, stage, v, retried) }
 }
 
@@ -26,21 +25,32 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 // person has to mend stays until a stage succeeds: a passing error on the way there must not make
 // the job look as if it had been idle.
 func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
+	if v.class == transient {
+		v.code = codeTrouble
+	}
 	switch {
 	case v.class != held && waitsForPerson(before):
 		return before
-	case v.class != throttled && v.class != held:
+	case v.class == again || v.class == permanent:
 		return nil
 	case before != nil && before.Code == v.code:
 		return before
 	}
-	return &tasks.Hold{Code: v.code, Message: v.message + "; " + v.hint, Since: p.now().UTC()}
+	message := v.message
+	if v.hint != "" {
+		message += "; " + v.hint
+	}
+	return &tasks.Hold{Code: v.code, Message: message, Since: p.now().UTC()}
 }
 
-func waitsForPerson(h *tasks.Hold) bool { return h != nil && h.Code != codeThrottled }
+// waitsForPerson reports whether a job is held until somebody does something, rather than until
+// something passes.
+func waitsForPerson(h *tasks.Hold) bool {
+	return h != nil && h.Code != codeThrottled && h.Code != codeTrouble
+}
 
-// giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by
-// age. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
+// giveUp ends a job that an error leaves no way on: for good, or by age, never by the number of attempts: an
+// outage of whatever length before that is no fault of the job's. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
 // job fails while nobody knows whether it was charged.
 func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried int) (bool, outcome) {
 	if stage == tasks.StageCleanup {
@@ -52,9 +62,6 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 	case v.class == permanent:
 	case p.tooOld(job) && retried+1 >= leastAttempts:
 		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
-		v.hint = hintGaveUp(job)
-	case stage == tasks.StageCreate && v.class == transient && retried+1 >= createAttempts:
-		v.code, v.message = codeAttempts, fmt.Sprintf("%d attempts: %s", createAttempts, v.message)
 		v.hint = hintGaveUp(job)
 	default:
 		return false, outcome{}
@@ -73,27 +80,30 @@ func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
 }
 
 // tooOld reports whether a job has reached its give-up time. What is paid for counts from the
-// purchase: time that it spent waiting for credits is not held against its render.
+// purchase: time that it spent waiting for credits is not held against its render. A person who puts a
+// job back on the road gives it that time anew.
 func (p *Pipeline) tooOld(job *tasks.Job) bool {
 	since := job.CreatedAt
-	if job.ProjectAt != nil {
-		since = *job.ProjectAt
+	for _, later := range []*time.Time{job.ProjectAt, job.ReopenedAt} {
+		if later != nil && later.After(since) {
+			since = *later
+		}
 	}
 	return p.now().Sub(since) > p.set.GiveUp
 }
 
 func hintGaveUp(job *tasks.Job) string {
 	if job.ProjectID == "" {
-		return "nothing was charged; mend what is in the way and submit the request under a new id"
+		return "nothing was charged; mend what is in the way, then enqueue retry " + job.ID
 	}
-	return fmt.Sprintf("the render may still be at Magic Hour: look for project %s in its library", job.ProjectID)
+	return fmt.Sprintf("mend what is in the way, then enqueue retry %s; the render may still be at Magic Hour as project %s", job.ID, job.ProjectID)
 }
 
 // fail ends a job as failed and archives its task with the reason.
 func fail(job *tasks.Job, stage tasks.Stage, v verdict) outcome {
 	job.State, job.Hold = tasks.Failed, nil
 	job.Error = &tasks.Error{Stage: string(stage), Code: v.code, Message: v.message, Hint: v.hint}
-	return outcome{err: archived(v.code + ": " + v.message)}
+	return outcome{err: archived(reasonOf(job.Error))}
 }
 
 // finish ends a job whose files are stored and proved.

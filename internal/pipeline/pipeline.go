@@ -11,7 +11,9 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -36,6 +38,7 @@ type Pipeline struct {
 	api       *magichour.Client
 	store     storage.Store
 	records   *records.Store
+	holds     *Holds
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
@@ -43,6 +46,7 @@ type Pipeline struct {
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	set       Settings
+	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 }
 
 // New returns a pipeline over the given API, store and Redis. The caller closes rdb.
@@ -51,6 +55,7 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		api:       api,
 		store:     store,
 		records:   records.New(rdb),
+		holds:     NewHolds(rdb),
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
@@ -58,6 +63,22 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		after:     time.After,
 		set:       set,
 	}
+}
+
+// Holds returns what holds the stages of the fleet.
+func (p *Pipeline) Holds() *Holds { return p.holds }
+
+// Jobs counts the jobs of the fleet by state, as the index has them.
+func (p *Pipeline) Jobs(ctx context.Context) (map[tasks.State]int64, error) {
+	counts := map[tasks.State]int64{}
+	for _, state := range tasks.States() {
+		n, err := p.records.Count(ctx, string(state))
+		if err != nil {
+			return nil, err
+		}
+		counts[state] = n
+	}
+	return counts, nil
 }
 
 // stageOf says which stage moves a job on from a state; none for one that has ended or is parked.

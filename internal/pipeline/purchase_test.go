@@ -84,6 +84,7 @@ func TestHeld(t *testing.T) {
 		var since time.Time
 		for range 20 {
 			w.forward(time.Minute)
+			w.probe()
 			err := w.step(w.waiting()[0])
 			if err == nil || errors.Is(err, asynq.SkipRetry) || !strings.HasPrefix(err.Error(), "held: ") || costsAttempt(err) {
 				t.Fatalf("got %v, want it held, at no cost", err)
@@ -123,6 +124,8 @@ func TestHeld(t *testing.T) {
 				t.Errorf("%s: got %s, hold %+v", infos[0].ID, job.State, job.Hold)
 			}
 			w.fake.RevokeKey(false)
+			w.forward(probeEvery)
+			w.probe()
 			if err := w.step(infos[0]); err != nil {
 				t.Errorf("%s: %v", infos[0].ID, err)
 			}

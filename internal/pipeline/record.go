@@ -58,11 +58,10 @@ func (p *Pipeline) firstSight(ctx context.Context, c *tasks.Create) (*record, er
 	case age > p.set.RecordTTL:
 		return nil, archived(fmt.Sprintf("the task is %s old, and records are kept for %s: whether the job was done before can't be told; submit it anew under another id", age.Round(time.Second), p.set.RecordTTL))
 	}
-	job, err := tasks.NewJob(tasks.Request{ID: c.JobID, Operation: c.Operation, Body: c.Body, Options: c.JobOptions}, c.CreatedAt)
+	job, err := c.Job()
 	if err != nil {
 		return nil, archived(err.Error())
 	}
-	job.Epoch = c.Epoch
 	r := &record{job: job, rev: records.Absent}
 	err = p.save(ctx, r, job, 0)
 	if errors.Is(err, records.ErrConflict) {
@@ -198,9 +197,9 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 		p.logTransition(ctx, from, job)
 	}
 	switch {
-	case from.Hold == nil && job.Hold != nil:
+	case from.Hold == nil && waitsForPerson(job.Hold):
 		p.log.WarnContext(ctx, "job held", "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
-	case from.Hold != nil && job.Hold == nil && !job.State.Settled():
+	case waitsForPerson(from.Hold) && job.Hold == nil && !job.State.Settled():
 		p.log.InfoContext(ctx, "job no longer held", "job", job.ID, "state", job.State)
 	}
 }

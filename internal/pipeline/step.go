@@ -49,6 +49,7 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	if err := p.handOn(ctx, r.job, out.in); err != nil {
 		return err
 	}
+	p.heedWebhooks(ctx, r.job)
 	report(task, r.job)
 	return nil
 }
@@ -76,23 +77,35 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 	stage := payload.Stage()
 	poll, isPoll := payload.(*tasks.Poll)
 	stale := isPoll && poll.N != r.job.Polls
-	if failed := r.job.Error; r.job.State == tasks.Failed && failed.Stage == string(stage) && !stale {
-		// The worker died after it had saved the failure: the task still is to be archived.
-		return outcome{err: archived(failed.Code + ": " + failed.Message)}, nil
+	if r.job.State == tasks.Failed && r.job.Error.Stage == string(stage) && !stale {
+		return p.afterItsFailure(ctx, r, payload)
 	}
 	if stageOf(r.job.State) != stage || stale {
 		return p.planned(r.job), nil
 	}
-	decide, err := p.run(ctx, stage, r)
+	hold, err := p.holds.of(ctx, stage)
+	if err != nil {
+		return outcome{}, err
+	}
+	decide, err := p.runUnless(ctx, hold, stage, r)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
-		decide = p.within(r.job, p.onError(stage, err, retried))
+		decide = p.within(r.job, p.onError(stage, p.judge(ctx, stage, err), retried))
 	}
 	return p.update(ctx, r, decide)
+}
+
+// runUnless lets the stage work unless the fleet is held there. A purchase that somebody else has begun
+// is parked all the same: that asks nobody.
+func (p *Pipeline) runUnless(ctx context.Context, hold *StageHold, stage tasks.Stage, r *record) (decision, error) {
+	if hold != nil && r.job.Mark() == nil {
+		return nil, p.heldBack(hold)
+	}
+	return p.run(ctx, stage, r)
 }
 
 // run lets the stage do its one thing outside. The decisions of create know their own mark; those

@@ -30,7 +30,7 @@ const (
 // worker may sweep at any time. What it can't deal with gets time, so that it does not stand in
 // the way of others.
 func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
-	errs := []error{p.forget(ctx)}
+	errs := []error{p.forget(ctx), p.probe(ctx)}
 	looked, left := 0, 0
 	for looked < sweepAtMost {
 		late, err := p.records.Overdue(ctx, left, sweepPage)
@@ -51,7 +51,7 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	return looked, errors.Join(errs...)
+	return looked, errors.Join(append(errs, p.sweepSightings(ctx))...)
 }
 
 // forget drops ended jobs from the index once their records have expired.
@@ -76,6 +76,7 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep failed; the next one tries again", "reason", err)
 		}
+		p.tidyStore(ctx)
 	}
 }
 
@@ -91,6 +92,9 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, er
 		return false, err
 	case undeleted(r.job):
 		return false, p.putBack(ctx, r, deleteAgain)
+	case r.job.State.Ended():
+		// Saved once more: one that a caller has ended has no time to live yet.
+		return false, p.save(ctx, r, r.job.Clone(), 0)
 	case r.job.State.Settled():
 		return false, p.leave(ctx, r.job, o.Deadline)
 	}
@@ -125,6 +129,16 @@ func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInf
 		return p.putBack(ctx, r, nextEpoch)
 	case asynq.TaskStateArchived:
 		return p.putBack(ctx, r, p.afterArchived(r.job, info))
+	case asynq.TaskStateActive:
+		leased, err := p.records.Leased(ctx, info.Queue, info.ID)
+		if err != nil {
+			return err
+		}
+		if !leased {
+			// Nobody holds it, and nobody has taken it back: with another epoch it can't come to life again.
+			p.log.WarnContext(ctx, "task orphaned; enqueued again", "job", r.job.ID, "task", info.ID)
+			return p.putBack(ctx, r, nextEpoch)
+		}
 	}
 	return p.records.SetDeadline(ctx, r.job.ID, max(0, time.Until(info.NextProcessAt))+grace)
 }
@@ -152,7 +166,7 @@ func (p *Pipeline) afterArchived(seen *tasks.Job, info *asynq.TaskInfo) decision
 			return nextEpoch
 		}
 	}
-	why := "its task was archived: " + info.LastErr
+	why := lostToArchive(info.LastErr)
 	return func(job *tasks.Job) outcome {
 		mark := job.Mark()
 		switch {

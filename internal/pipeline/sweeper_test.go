@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -154,6 +155,60 @@ func TestSweeperDropsStrays(t *testing.T) {
 		late, err := w.pipeline.records.Overdue(t.Context(), 0, 10)
 		if err != nil || len(late) != tt.left {
 			t.Errorf("%v later: got %v, %v; want %d left", tt.forward, late, err, tt.left)
+		}
+	}
+}
+
+// TestSweeperOnActiveTasks: an active task whose lease somebody holds is left alone; one that nobody holds, and
+// that Asynq does not take back, is replaced.
+func TestSweeperOnActiveTasks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		lease time.Duration // from now; 0: none at all
+		epoch int
+	}{
+		"under way":                     {30 * time.Second, 1},
+		"to be taken back by Asynq":     {-time.Minute, 1},
+		"not taken back for an hour":    {-time.Hour, 2},
+		"an active entry without lease": {0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{})
+			w.submit(images())
+			w.activate(w.untilStage(tasks.StageDownload))
+			w.forward(10 * time.Minute)
+			if tt.lease != 0 {
+				until := float64(w.clock().Add(tt.lease).Unix())
+				if err := w.plain.ZAdd(t.Context(), "asynq:{hourglass-download}:lease", redis.Z{Score: until, Member: "images:download"}).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.pipeline.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if job := w.job("images"); job.Epoch != tt.epoch || len(w.waiting()) != tt.epoch-1 {
+				t.Errorf("got epoch %d and tasks %v, want epoch %d", job.Epoch, w.waiting(), tt.epoch)
+			}
+			if tt.epoch == 2 {
+				w.run()
+				w.checkDone("images")
+			}
+		})
+	}
+}
+
+// activate makes a pending task look as it does while a worker runs it.
+func (w *world) activate(info *asynq.TaskInfo) {
+	w.t.Helper()
+	queue := "asynq:{" + info.Queue + "}:"
+	for _, err := range []error{
+		w.plain.LRem(w.t.Context(), queue+"pending", 1, info.ID).Err(),
+		w.plain.LPush(w.t.Context(), queue+"active", info.ID).Err(),
+		w.plain.HSet(w.t.Context(), queue+"t:"+info.ID, "state", "active").Err(),
+	} {
+		if err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }

@@ -11,6 +11,10 @@
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
+//	hourglass:{fleet}:<name>          string that expires: somebody has taken the turn of this name
+//	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
+//	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
+//	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
 package records
 
 import (
