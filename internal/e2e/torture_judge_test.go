@@ -12,11 +12,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/hibiken/asynq"
@@ -122,7 +122,7 @@ func (x *torture) judge() {
 			continue
 		}
 		if job.State != x.wanted(r.ID) {
-			x.t.Errorf("%s is %s, want %s: %+v", r.ID, job.State, x.wanted(r.ID), job.Error)
+			x.t.Errorf("%s is %s, want %s: %+v\n%s", r.ID, job.State, x.wanted(r.ID), job.Error, x.story(r.ID))
 		}
 		for _, project := range append(append([]string{job.ProjectID}, job.Orphans...), job.Earlier...) {
 			if before, taken := owner[project]; taken {
@@ -230,9 +230,23 @@ func (x *torture) reportLate() {
 			x.t.Errorf("%s: %v", r.ID, err)
 			continue
 		}
-		x.t.Errorf("not in time: %s is %s since %s, epoch %d, polls %d, hold %+v, error %+v", r.ID, job.State, aws.ToTime(&job.StateAt), job.Epoch, job.Polls, job.Hold, job.Error)
+		x.t.Errorf("not in time: %s is %s since %s, epoch %d, polls %d, hold %+v, error %+v\n%s", r.ID, job.State, job.StateAt, job.Epoch, job.Polls, job.Hold, job.Error, x.story(r.ID))
 	}
 	if x.submitted < len(x.requests) {
 		x.t.Errorf("only %d of %d jobs were submitted in time", x.submitted, len(x.requests))
 	}
+}
+
+// story is what all workers have written about a job.
+func (x *torture) story(id string) string {
+	var lines []string
+	for _, l := range x.logs {
+		for line := range strings.Lines(l.text()) {
+			if strings.Contains(line, `"job":"`+id+`"`) {
+				lines = append(lines, strings.TrimSpace(line))
+			}
+		}
+	}
+	slices.Sort(lines) // they begin with the time
+	return strings.Join(lines, "\n")
 }

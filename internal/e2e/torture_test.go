@@ -20,7 +20,7 @@ import (
 
 const (
 	workers  = 3
-	window   = 40 // jobs on the road at once, so that each kind of harm meets all stages
+	burst    = 10 // jobs that are kept for the failover, if there are so many
 	lookEach = 500 * time.Millisecond
 )
 
@@ -176,9 +176,14 @@ func (x *torture) startAPI(seed uint64) {
 	x.useAPI(x.fake.URL())
 }
 
-// feed keeps the road busy. What Redis does not take is submitted again, under the same id.
+// feed keeps the road busy, with so few jobs at once that every kind of harm meets all stages. What
+// Redis does not take is submitted again, under the same id.
 func (x *torture) feed() {
-	for x.submitted < len(x.requests) && x.submitted-x.ended() < window {
+	atOnce, upTo := min(40, max(5, len(x.requests)/12)), len(x.requests)
+	if x.count.failovers == 0 {
+		upTo -= min(burst, upTo/4)
+	}
+	for x.submitted < upTo && x.submitted-x.ended() < atOnce {
 		if !x.trySubmit(x.requests[x.submitted]) {
 			return
 		}
