@@ -37,11 +37,13 @@ func (x *torture) harm() {
 	}
 	x.nextHarm = time.Now().Add(2*time.Second + time.Duration(x.random.Int64N(int64(4*time.Second))))
 	s, kind := x.slots[x.random.IntN(workers)], x.random.IntN(10)
+	left := len(x.requests) - x.ended()
 	x.fake.ClearFaults() // those that nobody met would pile up for the last jobs
-	x.spoil()
-	x.spoil()
+	for range min(3, (x.submitted-x.ended()+4)/8) {
+		x.spoil()
+	}
 	switch {
-	case s.busy() || len(x.requests)-x.ended() <= len(x.requests)/20: // let the last ones come to their end
+	case s.busy() || left <= max(2, len(x.requests)/20): // let the last ones come to their end
 	case kind < 5:
 		s.log.signal(syscall.SIGKILL)
 		<-s.log.exited
@@ -77,7 +79,7 @@ func (x *torture) spoil() {
 		{Call: create, Status: 503},
 		{Call: create, Status: 502, Shape: magichourtest.HTML},
 		{Call: create, Status: 429, RetryAfter: "1"},
-		{Call: poll, Status: 500, Times: 3},
+		{Call: poll, Status: 500, Times: 2},
 		{Call: poll, Do: magichourtest.Reset},
 		{Call: poll, Status: 502, Shape: magichourtest.HTML},
 		{Call: download, Status: 503, Times: 2},

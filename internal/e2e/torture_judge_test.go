@@ -168,7 +168,7 @@ func (x *torture) leftovers() (left []string) {
 				left = append(left, err.Error())
 			}
 			for _, info := range infos {
-				left = append(left, fmt.Sprintf("%s task %s: %s", name, info.ID, info.LastErr))
+				left = append(left, fmt.Sprintf("%s task %s, retried %d, next at %s: %s", name, info.ID, info.Retried, info.NextProcessAt, info.LastErr))
 			}
 		}
 	}
@@ -231,6 +231,9 @@ func (x *torture) reportLate() {
 			continue
 		}
 		x.t.Errorf("not in time: %s is %s since %s, epoch %d, polls %d, hold %+v, error %+v\n%s", r.ID, job.State, job.StateAt, job.Epoch, job.Polls, job.Hold, job.Error, x.story(r.ID))
+	}
+	for _, left := range x.leftovers() {
+		x.t.Log(left)
 	}
 	if x.submitted < len(x.requests) {
 		x.t.Errorf("only %d of %d jobs were submitted in time", x.submitted, len(x.requests))
