@@ -35,30 +35,46 @@ func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
 // render was refunded and stays as it is. One that failed while nobody knew whether it was charged becomes
 // Unknown. A repetition finds the job on the road, which is ErrState.
 func (c *Client) Retry(ctx context.Context, id string, recreate bool) (*Job, error) {
-	return c.change(ctx, id, func(j *Job) error { return j.Retry(recreate, time.Now().UTC()) })
+	job, err := c.change(ctx, id, func(j *Job) error { return j.Retry(recreate, time.Now().UTC()) })
+	if errors.Is(err, ErrNotFound) {
+		if info, _, bareErr := c.bareTask(ctx, id); bareErr == nil {
+			return nil, refuse("job %s has no record: no worker has seen it yet, or its task was refused at first sight (%s); then enqueue it anew, under another id", id, info.LastErr)
+		}
+	}
+	return job, err
 }
 
 // Resolve tells what became of a purchase that nobody knew the outcome of. A job that is not Unknown
 // is ErrState; a project of another job is ErrTaken. Whether the project is what the job asked for is the
 // caller's to check. A repetition finds the job resolved, which is ErrState.
 func (c *Client) Resolve(ctx context.Context, id string, r Resolution) (*Job, error) {
-	if r.Project != "" {
-		job, err := c.Job(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if err := job.Resolve(r, time.Now().UTC()); err != nil {
-			return nil, err
-		}
-		owner, err := c.records.Claim(ctx, r.Project, id)
-		if err != nil {
-			return nil, err
-		}
-		if owner != id {
-			return nil, fmt.Errorf("%w: %s belongs to job %s", ErrTaken, r.Project, owner)
-		}
+	decide := func(j *Job) error { return j.Resolve(r, time.Now().UTC()) }
+	if r.Project == "" {
+		return c.change(ctx, id, decide)
 	}
-	return c.change(ctx, id, func(j *Job) error { return j.Resolve(r, time.Now().UTC()) })
+	job, err := c.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := decide(job); err != nil {
+		return nil, err // before anything is claimed
+	}
+	before, err := c.records.Owner(ctx, r.Project)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := c.records.Claim(ctx, r.Project, id)
+	if err != nil {
+		return nil, err
+	}
+	if owner != id {
+		return nil, fmt.Errorf("%w: %s belongs to job %s", ErrTaken, r.Project, owner)
+	}
+	job, err = c.change(ctx, id, decide)
+	if errors.Is(err, ErrState) && before == "" {
+		err = errors.Join(err, c.records.Unclaim(ctx, r.Project, id)) // somebody else has decided meanwhile
+	}
+	return job, err
 }
 
 // change applies a decision of a person to the record as it stands, and again if somebody else has
@@ -107,6 +123,11 @@ func (c *Client) saveChange(ctx context.Context, before, job *Job, rev string) e
 	if err := c.records.SetDeadline(ctx, job.ID, due); err != nil {
 		return err
 	}
+	if job.ProjectID != "" && !job.State.Ended() {
+		if err := c.records.KeepClaim(ctx, job.ProjectID); err != nil {
+			return err
+		}
+	}
 	entered, err := c.records.Enter(ctx, string(job.State), job.ID)
 	if err != nil {
 		return err
@@ -153,9 +174,12 @@ func (j *Job) last() Payload {
 // cancelUnseen cancels a job that was enqueued as a bare task and that no worker has seen yet: with the
 // record that it writes, a worker finds it canceled.
 func (c *Client) cancelUnseen(ctx context.Context, id string) (*Job, error) {
-	_, create, err := c.bareTask(ctx, id)
+	info, create, err := c.bareTask(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if info.State == asynq.TaskStateArchived || info.State == asynq.TaskStateCompleted {
+		return nil, refuse("job %s has no record, and its task has ended: %s", id, info.LastErr)
 	}
 	job, err := create.Job()
 	if err != nil {

@@ -173,7 +173,7 @@ func TestParkRestored(t *testing.T) {
 		}
 		restored := time.Now().Add(time.Second)
 		late := standing(t, Pending)
-		late.ID, late.UpdatedAt = "late", restored.Add(time.Hour)
+		late.ID, late.StateAt = "late", restored.Add(time.Hour)
 		stand(t, c, late)
 		parked := map[string]bool{}
 		for range 2 { // the second finds nothing

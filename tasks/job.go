@@ -94,7 +94,7 @@ type Hold struct {
 }
 
 // A Job is the record that Hourglass keeps of a job: its status, the request, and the marks by
-// which the stages tell what has already happened. Only the worker changes it.
+// which the stages tell what has already happened. Workers change it, and Client does for a person.
 type Job struct {
 	Status
 
@@ -118,7 +118,7 @@ type Job struct {
 	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
 	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
 	Earlier      []string   `json:"earlier,omitempty"`       // projects that were followed before a person had it bought anew
-	ReopenedAt   *time.Time `json:"reopened_at,omitempty"`   // when it was last put back on the road by a person
+	FreeSince    *time.Time `json:"free_since,omitempty"`    // since when nothing is in its way that a person had to mend; its age counts from then
 
 	// Later holds the fields that a later version has written and this one does not know. They
 	// are kept when the record is saved. Fields within fields are not: they need a new version.

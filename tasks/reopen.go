@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (j *Job) Cancel() error {
 	}
 	switch mark := j.Mark(); {
 	case mark != nil:
-		j.warn(fmt.Sprintf("canceled while nobody knew whether it was charged: a project whose name ends in %q is its own", Tag(j.ID, mark.Token)))
+		j.warn(fmt.Sprintf("canceled while nobody knew whether it was charged: a project %s is its own", j.nameOf(mark)))
 	case j.ProjectID != "":
 		j.warn(fmt.Sprintf("canceled, but project %s goes on at Magic Hour and is charged: its API can't cancel", j.ProjectID))
 	}
@@ -79,14 +80,14 @@ func (j *Job) reopen(at time.Time) {
 	j.Epoch++
 	j.Error, j.Hold, j.DoneAt = nil, nil, nil
 	j.MissingSince, j.MissingAt = nil, nil
-	j.ReopenedAt = &at
+	j.FreeSince = &at
 }
 
 // recreate forgets the project of a job, but not that there was one.
 func (j *Job) recreate(at time.Time) {
 	j.reopen(at)
-	if mark := j.Mark(); mark != nil {
-		mark.Outcome = Abandoned
+	if open := j.open(); open != nil {
+		open.Outcome = Abandoned
 	}
 	if j.ProjectID != "" {
 		j.Earlier = append(j.Earlier, j.ProjectID)
@@ -109,12 +110,14 @@ func (j *Job) Resolve(r Resolution, at time.Time) error {
 		return refuse("job %s is %s; only one that is unknown can be resolved", j.ID, j.State)
 	}
 	switch {
+	case slices.Contains(j.Orphans, r.Project), slices.Contains(j.Earlier, r.Project):
+		return refuse("project %s is known as another one of job %s: see its record for which was bought when", r.Project, j.ID)
 	case r.Project != "":
 		token := ""
 		if mark := j.Mark(); mark != nil {
 			token = mark.Token
 		}
-		j.ReopenedAt = &at
+		j.FreeSince = &at
 		j.Attach(token, r.Project, 0, at)
 	case r.Recreate:
 		j.recreate(at)

@@ -132,8 +132,8 @@ func TestRetry(t *testing.T) {
 			if (tt.job.Mark() != nil) != (tt.want == Unknown) {
 				t.Errorf("mark: got %+v in state %s", tt.job.Mark(), tt.want)
 			}
-			if tt.job.ReopenedAt == nil || !tt.job.ReopenedAt.Equal(noon.Add(time.Hour)) {
-				t.Errorf("reopened at %v", tt.job.ReopenedAt)
+			if tt.job.FreeSince == nil || !tt.job.FreeSince.Equal(noon.Add(time.Hour)) {
+				t.Errorf("reopened at %v", tt.job.FreeSince)
 			}
 		})
 	}

@@ -13,21 +13,21 @@ import (
 )
 
 // ParkRestored parks every job that Redis, restored from a backup, believes to be still unbought, and
-// that may have been bought since: those without a project whose record, or bare task, is from before the given
-// time. It returns each with the error that parking it brought.
+// that may have been bought since: those without a project whose last change of state, or bare task, is
+// from before the given time. That includes jobs that are unknown in the backup: a person may have decided since. It returns each with the error that parking it brought.
 //
-// To be called before any worker serves the create stage again. Safe to repeat: what is parked stays so.
+// To be called before any worker is started. Safe to repeat: what is parked stays so.
 func (c *Client) ParkRestored(ctx context.Context, before time.Time) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		// As a list: parking takes jobs out of the states that are walked.
 		var ids []string
-		for job, err := range c.List(ctx, Filter{States: []State{Pending, Creating}}) {
+		for job, err := range c.List(ctx, Filter{States: []State{Pending, Creating, Unknown}}) {
 			switch {
 			case err != nil:
 				if !yield(nil, err) {
 					return
 				}
-			case job.UpdatedAt.Before(before):
+			case job.StateAt.Before(before) && !restored(job):
 				ids = append(ids, job.ID)
 			}
 		}
@@ -44,14 +44,20 @@ func (c *Client) ParkRestored(ctx context.Context, before time.Time) iter.Seq2[*
 	}
 }
 
-// parkRestored adds the purchase that the record does not know of.
+// restored reports whether a job was parked for this reason before.
+func restored(j *Job) bool {
+	mark := j.Mark()
+	return j.State == Unknown && mark != nil && mark.Token == ""
+}
+
+// parkRestored adds the purchase that the record does not know of, in any state that may have led to one:
+// a mark that stands in the backup may have been given back since, and the job bought under another.
 func parkRestored(j *Job) error {
-	if j.State != Pending && j.State != Creating {
+	if j.State != Pending && j.State != Creating && j.State != Unknown {
 		return refuse("job %s is %s", j.ID, j.State)
 	}
-	if j.Mark() == nil {
-		j.Attempts = append(j.Attempts, Attempt{At: j.UpdatedAt})
-	}
+	j.Attempts = append(j.Attempts, Attempt{At: j.UpdatedAt})
+	j.Epoch++ // what stands in the queue is of the backup, too
 	j.Park(UnknownOutcome, "Redis was restored from a backup: the project may have been made and charged since")
 	return nil
 }
@@ -59,7 +65,7 @@ func parkRestored(j *Job) error {
 // parkBare parks the jobs that only a task in the create queue tells of.
 func (c *Client) parkBare(ctx context.Context, before time.Time, yield func(*Job, error) bool) {
 	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-		c.inspector.ListPendingTasks, c.inspector.ListScheduledTasks, c.inspector.ListRetryTasks,
+		c.inspector.ListPendingTasks, c.inspector.ListScheduledTasks, c.inspector.ListRetryTasks, c.inspector.ListActiveTasks,
 	} {
 		// Whole, and before the first is parked: parking takes tasks out of the lists.
 		var found []*asynq.TaskInfo

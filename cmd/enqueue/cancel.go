@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v3"
@@ -12,7 +11,7 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-func cancelCommand(stdout, stderr io.Writer) *cli.Command {
+func cancelCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:      "cancel",
 		Usage:     "cancel jobs: before the create at no cost; after it they are only not followed any more",
@@ -20,14 +19,14 @@ func cancelCommand(stdout, stderr io.Writer) *cli.Command {
 		Description: `The API can't cancel: a project that was created goes on at Magic Hour, is charged, and is left there. A job
 whose files are all stored can't be canceled. Prints each job as it stands afterwards.`,
 		Action: func(ctx context.Context, c *cli.Command) error {
-			return eachJob(ctx, c, stdout, stderr, func(client *tasks.Client, id string) (*tasks.Job, error) {
+			return eachJob(ctx, c, stdout, func(client *tasks.Client, id string) (*tasks.Job, error) {
 				return client.Cancel(ctx, id)
 			})
 		},
 	}
 }
 
-func retryCommand(stdout, stderr io.Writer) *cli.Command {
+func retryCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:      "retry",
 		Usage:     "put failed jobs back on the road at the stage that failed, with the project they have paid for",
@@ -37,7 +36,7 @@ func retryCommand(stdout, stderr io.Writer) *cli.Command {
 enqueue resolve. Prints each job as it stands afterwards.`,
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "recreate", Usage: "buy a new project, whatever was bought before"}},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			return eachJob(ctx, c, stdout, stderr, func(client *tasks.Client, id string) (*tasks.Job, error) {
+			return eachJob(ctx, c, stdout, func(client *tasks.Client, id string) (*tasks.Job, error) {
 				return client.Retry(ctx, id, c.Bool("recreate"))
 			})
 		},
@@ -46,7 +45,7 @@ enqueue resolve. Prints each job as it stands afterwards.`,
 
 // eachJob does something with every job that the arguments name, and prints it as it stands afterwards. One
 // that it can't be done with does not keep it from the others.
-func eachJob(ctx context.Context, c *cli.Command, stdout, stderr io.Writer, do func(*tasks.Client, string) (*tasks.Job, error)) error {
+func eachJob(ctx context.Context, c *cli.Command, stdout io.Writer, do func(*tasks.Client, string) (*tasks.Job, error)) error {
 	ids := c.Args().Slice()
 	if len(ids) == 0 {
 		return settings.Usage("want at least one ID")
@@ -62,9 +61,6 @@ func eachJob(ctx context.Context, c *cli.Command, stdout, stderr io.Writer, do f
 			job, err := do(client, id)
 			if err == nil {
 				err = printJob(stdout, job, c.Bool("json"))
-			}
-			if err != nil && len(ids) > 1 {
-				_, _ = fmt.Fprintf(stderr, "%v\n", err)
 			}
 			errs = append(errs, err)
 		}

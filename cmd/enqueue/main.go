@@ -91,7 +91,7 @@ func codeOf(err error) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	commands := []*cli.Command{
 		submitCommand(stdin, stdout, stderr), batchCommand(stdin, stdout, stderr), statusCommand(stdout),
-		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), cancelCommand(stdout, stderr), retryCommand(stdout, stderr),
+		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), cancelCommand(stdout), retryCommand(stdout),
 		resolveCommand(stdout, stderr), operationsCommand(stdout),
 	}
 	for _, c := range commands {

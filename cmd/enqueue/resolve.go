@@ -61,7 +61,7 @@ the first job that was submitted to the restored Redis.`,
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one ID; got %d arguments", c.Args().Len())
 			}
-			return eachJob(ctx, c, stdout, stderr, func(client *tasks.Client, id string) (*tasks.Job, error) {
+			return eachJob(ctx, c, stdout, func(client *tasks.Client, id string) (*tasks.Job, error) {
 				if r.Project != "" && !c.Bool("force") {
 					if err := checkProject(ctx, c, client, id, r.Project); err != nil {
 						return nil, err
@@ -121,7 +121,7 @@ func parkRestored(ctx context.Context, c *cli.Command, stdout, stderr io.Writer)
 	if err != nil {
 		return settings.Usage("--restored-before: want a time such as 2026-11-25T06:00:00Z, not %q", c.String("restored-before"))
 	}
-	if c.Args().Present() || c.IsSet("project") || c.IsSet("recreate") || c.IsSet("fail") {
+	if c.Args().Present() || c.IsSet("project") || c.IsSet("recreate") || c.IsSet("fail") || c.IsSet("force") {
 		return settings.Usage("--restored-before stands alone: it looks at all jobs")
 	}
 	return withClient(ctx, c, func(client *tasks.Client) error {

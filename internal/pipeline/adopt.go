@@ -113,7 +113,7 @@ func unfit(job *tasks.Job, attempt tasks.Attempt, seen records.Sighting, project
 	switch {
 	case seen.Kind != job.Kind:
 		return fmt.Sprintf("it is of kind %s, the job of kind %s", seen.Kind, job.Kind)
-	case !strings.HasSuffix(strings.TrimSpace(string(project.Name)), projectName("", seen.Job, seen.Token)):
+	case !strings.HasSuffix(strings.TrimSpace(string(project.Name)), tasks.Tag(seen.Job, seen.Token)):
 		return "its name is another one by now"
 	case project.CreatedAt.Before(since.Add(-clockLag)):
 		return fmt.Sprintf("it was made at %s, before the purchase", project.CreatedAt.UTC().Format(time.RFC3339))
@@ -147,7 +147,7 @@ func (p *Pipeline) follow(ctx context.Context, r *record, seen records.Sighting,
 		p.log.WarnContext(ctx, "project not adopted", "job", r.job.ID, "project", seen.Project, "reason", "the job is "+string(r.job.State)+" without it")
 		err = p.records.ExpireClaim(ctx, seen.Project, p.set.RecordTTL)
 	}
-	return knows(r.job, seen.Project), errors.Join(err, p.handOn(ctx, r.job, out.in), p.records.Drop(ctx, seen))
+	return knows(r.job, seen.Project), errors.Join(err, p.handOn(ctx, r, out.in), p.records.Drop(ctx, seen))
 }
 
 // adoptKept looks for the project of a job that is parked among those that were seen before.

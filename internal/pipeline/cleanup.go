@@ -50,7 +50,7 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
 }
 
-// notMovedOn is the last look before what can't be taken back, a DELETE or a manifest: a handler that was
+// notMovedOn is the last look before what can't be taken back, a DELETE or a write: a handler that was
 // frozen must not act when another one has sent the job back to be copied, or a person has canceled it.
 func (p *Pipeline) notMovedOn(ctx context.Context, job *tasks.Job) error {
 	r, err := p.load(ctx, job.ID)

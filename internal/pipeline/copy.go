@@ -40,6 +40,9 @@ func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d m
 	if err != nil {
 		return manifestFile{}, err
 	}
+	if err := p.notMovedOn(ctx, job); err != nil {
+		return manifestFile{}, err // an old handler must not write over what a newer project has brought
+	}
 	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
 		Size: m.Size, ContentType: plausible(m.ContentType), Metadata: metadata(job, s.Path, m), Replace: replace,
 	})

@@ -29,7 +29,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
-	if p.tooOld(r.job) && !waitsForPerson(r.job.Hold) {
+	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
@@ -71,6 +71,7 @@ func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause 
 		out, err = p.update(ctx, r, decide)
 		return err
 	})
+	p.tellFleet(ctx, tasks.StageCreate, cause)
 	return func(*tasks.Job) outcome { return out }, err
 }
 

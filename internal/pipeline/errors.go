@@ -32,6 +32,7 @@ type verdict struct {
 	code          string
 	message, hint string
 	after         time.Duration // throttled, held: when to try again
+	ambiguous     bool          // held, but perhaps for this request alone: then age ends it after all
 }
 
 // Our own error codes; the API's are passed on as they are.
@@ -91,6 +92,7 @@ const (
 	hintObjectExists = "the project is paid for and kept at Magic Hour: fetch its files by hand. A new id buys again; choose one that is free, or submit with overwrite from the start"
 	hintKey          = "give the workers a valid MAGIC_HOUR_API_KEY; the job goes on by itself"
 	hintCredits      = "buy credits; the job goes on by itself"
+	hintAmbiguous    = "buy credits, or see whether this request is in the plan; the job goes on by itself"
 )
 
 func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
@@ -105,12 +107,14 @@ func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
 		v.class, v.code, v.after, v.hint = held, codeRedirected, time.Minute, "set MAGIC_HOUR_BASE_URL to where the API is; the job goes on by itself"
 	case e.Status == http.StatusUnauthorized:
 		v.class, v.code, v.after, v.hint = held, codeUnauthorized, time.Minute, hintKey
+	case e.Status == http.StatusPaymentRequired && e.Code == codeCredits:
+		v.class, v.code, v.after, v.hint = held, codeCredits, time.Minute, hintCredits
 	case stage != tasks.StageCreate:
 		// What is paid for is not given up because of one answer.
-	case e.Status == http.StatusPaymentRequired && (e.Code == "" || e.Code == codeCredits):
-		v.class, v.code, v.after, v.hint = held, codeCredits, time.Minute, hintCredits
+	case e.Status == http.StatusPaymentRequired && e.Code == "":
+		v.class, v.code, v.after, v.hint, v.ambiguous = held, codeCredits, time.Minute, hintAmbiguous, true
 	case e.Status < 500:
-		v.class, v.hint = permanent, "mend the request or the plan, then submit it under a new id; nothing was charged"
+		v.class, v.hint = permanent, "if it is the plan, mend that and enqueue retry; if it is the request, submit a better one under a new id. Nothing was charged"
 	}
 	return v
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -156,38 +155,31 @@ func (p *Pipeline) heldBack(s *StageHold) error {
 	return &failure{verdict{class: held, code: s.Code, message: s.Message, after: after}}
 }
 
-// judge classifies what went wrong outside, and holds the stages of the fleet that would meet the same.
-func (p *Pipeline) judge(ctx context.Context, stage tasks.Stage, err error) verdict {
-	v := classify(stage, err)
+// tellFleet holds the stages of the fleet that would meet the same error. The job itself is saved by then:
+// asking the account may take its time, and the worker may be killed meanwhile.
+func (p *Pipeline) tellFleet(ctx context.Context, stage tasks.Stage, err error) {
 	var answer *magichour.Error
-	if v.class != held || !errors.As(err, &answer) {
-		return v
+	if v := classify(stage, err); v.class == held && errors.As(err, &answer) {
+		switch {
+		case answer.Status == http.StatusUnauthorized:
+			p.holdFleet(ctx, v, nil, tasks.Stages()...)
+		case v.code == codeCredits:
+			p.tellOfCredits(ctx, v)
+		}
 	}
-	switch answer.Status {
-	case http.StatusUnauthorized:
-		p.holdFleet(ctx, v, nil, tasks.Stages()...)
-	case http.StatusPaymentRequired:
-		return p.judgeCredits(ctx, v, answer)
-	}
-	return v
 }
 
-// judgeCredits tells want of credits from what this request alone may not have. The API's older answers
-// have no code: then it is the account that knows.
-func (p *Pipeline) judgeCredits(ctx context.Context, v verdict, answer *magichour.Error) verdict {
+// tellOfCredits tells want of credits from what one request alone may not have, and which must not stop the
+// fleet. The API's older answers have no code: then it is the account that knows.
+func (p *Pipeline) tellOfCredits(ctx context.Context, v verdict) {
 	var balance *int
 	if account, err := p.api.Account(ctx); err == nil {
 		credits := int(account.Credits)
 		balance = &credits
 	}
-	if answer.Code == "" && balance != nil && *balance > 0 {
-		v.class, v.code = permanent, codeRefused
-		v.message += fmt.Sprintf(" (with %d credits in the account)", *balance)
-		v.hint = "this request is not in the account's plan, or costs more than there is; mend that, then enqueue retry. Nothing was charged"
-		return v
+	if !v.ambiguous || balance != nil && *balance == 0 {
+		p.holdFleet(ctx, v, balance, tasks.StageCreate)
 	}
-	p.holdFleet(ctx, v, balance, tasks.StageCreate)
-	return v
 }
 
 // holdFleet holds stages, and says so once for the whole fleet.
@@ -209,9 +201,11 @@ func (p *Pipeline) holdFleet(ctx context.Context, v verdict, balance *int, stage
 }
 
 const (
+	probeTurn  = "probe"
 	probeEvery = 10 * time.Second
-	// tryAnyway is for how long a balance that is not zero and does not grow holds the fleet: it may be enough
-	// for other jobs, or may have grown just before it was asked for. A create that is refused costs nothing.
+	// tryAnyway is for how long the fleet is held by an account that does not answer, or by a balance that is
+	// not zero and does not grow: it may be enough for other jobs, or may have grown just before it was asked
+	// for. A create that is refused costs nothing.
 	tryAnyway = 15 * time.Minute
 )
 
@@ -226,16 +220,21 @@ func (p *Pipeline) probe(ctx context.Context) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if mine, err := p.records.Turn(ctx, "probe", probeEvery); !mine || err != nil {
+	if mine, err := p.records.Turn(ctx, probeTurn, probeEvery); !mine || err != nil {
 		return err
 	}
 	account, err := p.api.Account(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // not mended: the key is rejected, or the API is away
+		// Another worker may have a better key, or a better way to the API.
+		if err := p.records.GiveTurn(ctx, probeTurn); err != nil {
+			return err
+		}
 	}
+	var answer *magichour.Error
+	rejected := errors.As(err, &answer) && answer.Status == http.StatusUnauthorized
 	var released []string
 	for _, s := range all {
-		if !p.mended(s, int(account.Credits)) {
+		if rejected || err != nil && p.now().Sub(s.Since) < tryAnyway || err == nil && !p.mended(s, int(account.Credits)) {
 			continue
 		}
 		gone, err := p.holds.release(ctx, s)

@@ -146,10 +146,9 @@ func TestRefusalOfOneRequest(t *testing.T) {
 	t.Parallel()
 	const call = magichourtest.Create
 	for name, fault := range map[string]magichourtest.Fault{
-		"plan":                           {Call: call, Status: 402, Code: "plan_upgrade_required"},
-		"subscription":                   {Call: call, Status: 402, Code: "subscription_required"},
-		"403":                            {Call: call, Status: 403},
-		"402 without a code, of the old": {Call: call, Status: 402, Shape: magichourtest.MessageOnly},
+		"plan":         {Call: call, Status: 402, Code: "plan_upgrade_required"},
+		"subscription": {Call: call, Status: 402, Code: "subscription_required"},
+		"403":          {Call: call, Status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +168,25 @@ func TestRefusalOfOneRequest(t *testing.T) {
 			}
 		})
 	}
+	t.Run("402 without a code, of an account that has credits", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{})
+		ids := w.several(2)
+		w.fake.Inject(magichourtest.Fault{Call: call, Status: 402, Shape: magichourtest.MessageOnly, Times: -1})
+		first := w.waiting()[0]
+		for range 3 { // it may cost more than there is, or not be in the plan: held alone, until it is too old
+			w.forward(10 * time.Hour)
+			_ = w.step(first)
+		}
+		if job := w.job(ids[0]); job.State != tasks.Failed || job.Error.Code != codeRefused || job.Error.Hint == "" {
+			t.Errorf("got %s (%+v), hold %+v", job.State, job.Error, job.Hold)
+		}
+		w.fake.ClearFaults()
+		w.run()
+		if job := w.job(ids[1]); job.State != tasks.Done {
+			t.Errorf("the other job is %s, hold %+v", job.State, job.Hold)
+		}
+	})
 	t.Run("402 without a code, of an empty account", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, magichourtest.Options{Credits: -1})

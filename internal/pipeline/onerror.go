@@ -17,20 +17,26 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 	if ended, out := p.giveUp(job, stage, v, retried); ended {
 		return out
 	}
-	job.Hold = p.hold(job.Hold, v)
+	p.setHold(job, p.hold(job.Hold, v))
 	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: v.message}}
 }
 
-// hold says why a job waits, and since when: since the first of several equal verdicts. What a
-// person has to mend stays until a stage succeeds: a passing error on the way there must not make
-// the job look as if it had been idle.
+// setHold says why a job waits, or that it does not. When what a person had to mend is out of its way, its
+// age counts from then: the days that it was held are not its own.
+func (p *Pipeline) setHold(job *tasks.Job, h *tasks.Hold) {
+	if waitsForPerson(job.Hold) && !waitsForPerson(h) {
+		at := p.now().UTC()
+		job.FreeSince = &at
+	}
+	job.Hold = h
+}
+
+// hold says why a job waits, and since when: since the first of several equal verdicts.
 func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 	if v.class == transient {
 		v.code = codeTrouble
 	}
 	switch {
-	case v.class != held && waitsForPerson(before):
-		return before
 	case v.class == again || v.class == permanent:
 		return nil
 	case before != nil && before.Code == v.code:
@@ -57,6 +63,8 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 		return p.giveUpCleanup(job, v)
 	}
 	switch {
+	case v.ambiguous && p.tooOld(job):
+		v.code = codeRefused
 	case job.Mark() != nil || v.class == held || waitsForPerson(job.Hold) && v.class != permanent:
 		return false, outcome{}
 	case v.class == permanent:
@@ -73,18 +81,17 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 const cleanupPatience = 24 * time.Hour
 
 func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
-	if job.StoredAt == nil || p.now().Sub(*job.StoredAt) < cleanupPatience {
+	if v.class == held || job.StoredAt == nil || p.now().Sub(*job.StoredAt) < cleanupPatience {
 		return false, outcome{}
 	}
 	return true, finish(job, tasks.RemotePending, v.message)
 }
 
 // tooOld reports whether a job has reached its give-up time. What is paid for counts from the
-// purchase: time that it spent waiting for credits is not held against its render. A person who puts a
-// job back on the road gives it that time anew.
+// purchase, and from when it was last free to go on: what it waited for a person is not held against it.
 func (p *Pipeline) tooOld(job *tasks.Job) bool {
 	since := job.CreatedAt
-	for _, later := range []*time.Time{job.ProjectAt, job.ReopenedAt} {
+	for _, later := range []*time.Time{job.ProjectAt, job.FreeSince} {
 		if later != nil && later.After(since) {
 			since = *later
 		}

@@ -206,7 +206,7 @@ func TestDeadlineSetMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, magichourtest.Options{})
 	w.submit(images())
-	w.on["http POST after"] = func() { panic(errKilled) }
+	w.on["http POST after"] = w.process.kill
 	if err := w.step(w.waiting()[0]); !errors.Is(err, errKilled) {
 		t.Fatalf("got %v, want it killed", err)
 	}

@@ -17,7 +17,7 @@ func bought(job *tasks.Job, token string, created magichour.Created, at time.Tim
 func (p *Pipeline) returned(token string, v verdict, retried int) decision {
 	return func(job *tasks.Job) outcome {
 		last := len(job.Attempts) - 1
-		mine := last >= 0 && job.Attempts[last].Token == token && (job.Attempts[last].Outcome == "" || job.Attempts[last].Outcome == tasks.NotCharged)
+		mine := last >= 0 && job.Attempts[last].Token == token && job.Attempts[last].Outcome != tasks.Abandoned
 		job.Settle(token, tasks.NotCharged)
 		switch {
 		case !mine:

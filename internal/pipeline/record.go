@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -137,6 +138,11 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	if err != nil {
 		return err
 	}
+	if from.Ended() && !job.State.Ended() && job.ProjectID != "" {
+		if err := p.records.KeepClaim(ctx, job.ProjectID); err != nil {
+			return err
+		}
+	}
 	entered, err := p.enter(ctx, job, moves)
 	if err != nil {
 		return err
@@ -146,6 +152,9 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		return err
 	}
 	rev, err := write(data)
+	if errors.Is(err, records.ErrConflict) && moves {
+		p.notEntered(ctx, job, entered)
+	}
 	if err != nil {
 		return err
 	}
@@ -175,6 +184,14 @@ func (p *Pipeline) enter(ctx context.Context, job *tasks.Job, moves bool) (recor
 		return 0, nil
 	}
 	return p.records.Enter(ctx, string(job.State), job.ID)
+}
+
+// notEntered takes a job out of the index again that somebody else has moved elsewhere. What is left there
+// by mistake is cleared by whoever lists it.
+func (p *Pipeline) notEntered(ctx context.Context, job *tasks.Job, entered records.Moment) {
+	if fresh, err := p.load(ctx, job.ID); err == nil && fresh.job.State != job.State {
+		_ = p.records.Exit(ctx, string(job.State), job.ID, entered)
+	}
 }
 
 // deadline sets the time by which a job on the road must have moved. Of one that leaves the road
@@ -210,9 +227,14 @@ func (p *Pipeline) leave(ctx context.Context, job *tasks.Job, seen records.Deadl
 	if !job.State.Settled() || undeleted(job) {
 		return nil
 	}
-	if job.State.Ended() && job.ProjectID != "" {
-		if err := p.records.ExpireClaim(ctx, job.ProjectID, p.set.RecordTTL); err != nil {
-			return err
+	if job.State.Ended() {
+		for _, project := range append(append(slices.Clone(job.Orphans), job.Earlier...), job.ProjectID) {
+			if project == "" {
+				continue
+			}
+			if err := p.records.ExpireClaim(ctx, project, p.set.RecordTTL); err != nil {
+				return err
+			}
 		}
 	}
 	return p.records.ClearDeadline(ctx, job.ID, seen)

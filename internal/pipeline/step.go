@@ -46,7 +46,7 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		p.logSetback(ctx, r.job, payload.Stage(), out.err)
 		return out.err
 	}
-	if err := p.handOn(ctx, r.job, out.in); err != nil {
+	if err := p.handOn(ctx, r, out.in); err != nil {
 		return err
 	}
 	p.heedWebhooks(ctx, r.job)
@@ -94,9 +94,13 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
-		decide = p.within(r.job, p.onError(stage, p.judge(ctx, stage, err), retried))
+		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))
 	}
-	return p.update(ctx, r, decide)
+	out, saveErr := p.update(ctx, r, decide)
+	if err != nil {
+		p.tellFleet(ctx, stage, err)
+	}
+	return out, saveErr
 }
 
 // runUnless lets the stage work unless the fleet is held there. A purchase that somebody else has begun
@@ -119,7 +123,7 @@ func (p *Pipeline) run(ctx context.Context, stage tasks.Stage, r *record) (decis
 		return nil, err
 	}
 	return p.within(r.job, func(job *tasks.Job) outcome {
-		job.Hold = nil
+		p.setHold(job, nil)
 		return decide(job)
 	}), nil
 }
@@ -148,11 +152,11 @@ func (p *Pipeline) within(seen *tasks.Job, decide decision) decision {
 	}
 }
 
-// handOn makes sure that the task exists which moves the job on. A conflict is fine: the id
-// says that it is the same step of the same job. What is saved is handed on even if the worker is
-// told to stop meanwhile.
-func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration) error {
-	next := job.Next()
+// handOn makes sure that the task exists which moves the job on. A conflict with one that is still to
+// run is fine: the id says that it is the same step of the same job. What is saved is handed on even if
+// the worker is told to stop meanwhile.
+func (p *Pipeline) handOn(ctx context.Context, r *record, in time.Duration) error {
+	next := r.job.Next()
 	if next == nil {
 		return nil
 	}
@@ -169,7 +173,7 @@ func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration)
 	}
 	_, err = p.queue.EnqueueContext(ctx, task, options...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
-		return nil
+		return p.unlessFinished(ctx, r, next)
 	}
 	return err
 }

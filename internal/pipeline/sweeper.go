@@ -113,7 +113,7 @@ func (p *Pipeline) sweepActive(ctx context.Context, r *record) error {
 		if err := p.records.SetDeadline(ctx, r.job.ID, grace); err != nil {
 			return err
 		}
-		return p.handOn(ctx, r.job, 0)
+		return p.handOn(ctx, r, 0)
 	}
 	if err != nil {
 		return err
@@ -149,7 +149,22 @@ func (p *Pipeline) putBack(ctx context.Context, r *record, decide decision) erro
 	if err != nil {
 		return err
 	}
-	return p.handOn(ctx, r.job, out.in)
+	return p.handOn(ctx, r, out.in)
+}
+
+// unlessFinished looks at the task that holds the id of the one that a job needs. A finished one moves
+// nothing any more.
+func (p *Pipeline) unlessFinished(ctx context.Context, r *record, next tasks.Payload) error {
+	info, err := p.inspector.GetTaskInfo(next.Stage().Queue(), tasks.TaskID(next))
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return nil // it has just run
+	case err != nil:
+		return err
+	case info.State == asynq.TaskStateCompleted, info.State == asynq.TaskStateArchived:
+		return p.sweepTask(ctx, r, info)
+	}
+	return nil
 }
 
 // nextEpoch puts a job back on the road whose task id is taken by a finished task.
@@ -165,6 +180,9 @@ func (p *Pipeline) afterArchived(seen *tasks.Job, info *asynq.TaskInfo) decision
 		if create, ok := payload.(*tasks.Create); ok && !create.Matches(seen) {
 			return nextEpoch
 		}
+	}
+	if !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(seen.CreatedAt) {
+		return nextEpoch // of an earlier life of this id, whose record has expired
 	}
 	why := lostToArchive(info.LastErr)
 	return func(job *tasks.Job) outcome {

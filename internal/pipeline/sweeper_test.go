@@ -99,7 +99,7 @@ func TestSweeperOnTakenIDs(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, magichourtest.Options{})
 		w.submit(images())
-		w.on["http POST after"] = func() { panic(errKilled) }
+		w.on["http POST after"] = w.process.kill
 		info := w.waiting()[0]
 		if err := w.step(info); err == nil {
 			t.Fatal("not killed")

@@ -128,9 +128,10 @@ func (p *Pipeline) hasten(ctx context.Context, owner string, event magichour.Eve
 }
 
 // pollNow runs the waiting poll of a job. One that can't be run waits for its time: it may be
-// running already, or gone. A job that is held waits as well, since the API wants it to.
+// running already, or gone. A job that is held waits as well, unless by trouble: the event says that
+// the API is well.
 func (p *Pipeline) pollNow(ctx context.Context, job *tasks.Job) {
-	if job.State != tasks.Rendering || job.Hold != nil {
+	if job.State != tasks.Rendering || job.Hold != nil && job.Hold.Code != codeTrouble {
 		return
 	}
 	next := job.Next()

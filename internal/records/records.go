@@ -10,11 +10,11 @@
 //	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
-//	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 //	hourglass:{fleet}:<name>          string that expires: somebody has taken the turn of this name
 //	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
+//	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
 import (
@@ -124,6 +124,27 @@ func (s *Store) Claim(ctx context.Context, project, job string) (owner string, e
 		return "", fmt.Errorf("claim project %s for job %s: %w", project, job, err)
 	}
 	return owner, nil
+}
+
+// KeepClaim lets the claim of a project stand for as long as its job is on the road again.
+func (s *Store) KeepClaim(ctx context.Context, project string) error {
+	if err := s.rdb.Persist(ctx, projectKey(project)).Err(); err != nil {
+		return fmt.Errorf("keep the claim of project %s: %w", project, err)
+	}
+	return nil
+}
+
+var unclaim = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+`)
+
+// Unclaim takes back the claim of a job that does not follow the project after all. May be repeated.
+func (s *Store) Unclaim(ctx context.Context, project, job string) error {
+	if err := unclaim.Run(ctx, s.rdb, []string{projectKey(project)}, job).Err(); err != nil {
+		return fmt.Errorf("give up the claim of project %s: %w", project, err)
+	}
+	return nil
 }
 
 // ExpireClaim lets the claim of a project end together with the record of its job.

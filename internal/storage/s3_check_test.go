@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
@@ -24,31 +25,31 @@ func TestS3Check(t *testing.T) {
 	}{
 		{"a good store", func(*http.Request) fault { return fault{} }, ""},
 		{"echoes any checksum", func(r *http.Request) fault {
-			if operation(r) == "PutObject" && !conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && !conditional(r) {
 				return sayYes
 			}
 			return fault{}
 		}, "wrong checksum"},
 		{"answers no checksum", func(r *http.Request) fault {
-			if operation(r) == "HeadObject" {
+			if storagetest.Operation(r) == "HeadObject" {
 				return noChecksum
 			}
 			return fault{}
 		}, "does not prove"},
 		{"overwrites", func(r *http.Request) fault {
-			if operation(r) == "PutObject" && conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && conditional(r) {
 				return sayYes
 			}
 			return fault{}
 		}, "If-None-Match"},
 		{"does not let us list", func(r *http.Request) fault {
-			if operation(r) == "HeadObject" {
+			if storagetest.Operation(r) == "HeadObject" {
 				return forbidden
 			}
 			return fault{}
 		}, "s3:ListBucket"},
 		{"does not let us write", func(r *http.Request) fault {
-			if operation(r) == "PutObject" {
+			if storagetest.Operation(r) == "PutObject" {
 				return forbidden
 			}
 			return fault{}

@@ -64,26 +64,6 @@ func (f *flips) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// operation names a request as the S3 documentation does.
-func operation(r *http.Request) string {
-	query := r.URL.Query()
-	switch {
-	case r.Method == http.MethodPut && query.Has("partNumber"):
-		return "UploadPart"
-	case r.Method == http.MethodPut:
-		return "PutObject"
-	case r.Method == http.MethodPost && query.Has("uploads"):
-		return "CreateMultipartUpload"
-	case r.Method == http.MethodPost:
-		return "CompleteMultipartUpload"
-	case r.Method == http.MethodHead:
-		return "HeadObject"
-	case r.Method == http.MethodDelete:
-		return "AbortMultipartUpload"
-	}
-	return r.Method
-}
-
 // faulty puts a proxy in front of a server and returns the server as seen through it.
 func faulty(t *testing.T, server testservers.S3, choose func(*http.Request) fault) testservers.S3 {
 	t.Helper()
@@ -184,7 +164,7 @@ func TestS3Faults(t *testing.T) {
 			t.Parallel()
 			var met atomic.Int64
 			seen := faulty(t, server, func(r *http.Request) fault {
-				if operation(r) != test.on || test.times > 0 && met.Add(1) > test.times {
+				if storagetest.Operation(r) != test.on || test.times > 0 && met.Add(1) > test.times {
 					return fault{}
 				}
 				return test.fault
