@@ -65,7 +65,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 // now; if the mark stayed, the next handler would have to park a job that cost nothing.
 func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
 	retried, _ := asynq.GetRetryCount(ctx)
-	decide := p.returned(token, p.judge(ctx, tasks.StageCreate, cause), retried)
+	decide := p.returned(token, classify(tasks.StageCreate, cause), retried)
 	var out outcome
 	err := p.patiently(ctx, func(ctx context.Context) (err error) {
 		out, err = p.update(ctx, r, decide)
