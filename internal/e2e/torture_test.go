@@ -84,7 +84,7 @@ func TestTorture(t *testing.T) { //nolint:paralleltest // it needs the machine f
 
 func newTorture(t *testing.T) *torture {
 	t.Helper()
-	seed := setting(t, "HOURGLASS_SEED", uint64(time.Now().UnixNano()), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }) //nolint:gosec // any bits will do
+	seed := setting(t, "HOURGLASS_SEED", uint64(time.Now().UnixNano()), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
 	jobs := setting(t, "HOURGLASS_TORTURE_JOBS", 500, strconv.Atoi)
 	limit := setting(t, "HOURGLASS_TORTURE_TIME", 20*time.Minute, time.ParseDuration)
 	t.Logf("HOURGLASS_SEED=%d HOURGLASS_TORTURE_JOBS=%d HOURGLASS_TORTURE_TIME=%s", seed, jobs, limit)
