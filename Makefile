@@ -24,6 +24,11 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	go test -race -timeout 9m $(or $(ARGS),./...)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/)
 
+.PHONY: torture
+torture: ## kill, freeze and cut off everything while 500 jobs run; HOURGLASS_TORTURE_JOBS and _TIME, HOURGLASS_SEED
+	@scripts/install-tools
+	go test -tags torture -count=1 -timeout 30m -v -run '^TestTorture$$' ./internal/e2e
+
 .PHONY: browser
 browser: ## look at the demo's dashboard in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
 	@scripts/install-tools browser
