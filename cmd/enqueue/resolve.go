@@ -36,7 +36,7 @@ the Magic Hour library that ends in the job's id, as the job's hint says:
 
 --project asks the API whether that is the project, which takes ` + varKey + ` (or ` + varKey + `_FILE).
 
-After Redis was restored from a backup, and before any worker serves the create stage again:
+After Redis was restored from a backup, and before any worker is started again:
 
    enqueue resolve --restored-before 2026-11-25T06:00:00Z
 
