@@ -32,7 +32,8 @@ func (x *torture) look() {
 		default:
 			x.state[r.ID] = job.State
 		}
-		if err == nil && job.State == tasks.Failed && x.wanted(r.ID) != tasks.Failed {
+		if err == nil && job.State == tasks.Failed && x.wanted(r.ID) != tasks.Failed && x.retries[r.ID] < 2 {
+			x.retries[r.ID]++
 			x.t.Logf("job %s has failed, and is retried: %+v\n%s", r.ID, job.Error, x.story(r.ID))
 			if _, stderr, code := x.enqueue("retry", r.ID); code != 0 {
 				x.t.Logf("enqueue retry %s: %s", r.ID, stderr)

@@ -50,7 +50,7 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		return err
 	}
 	p.heedWebhooks(ctx, r.job)
-	report(task, r.job)
+	p.report(ctx, task, r.job)
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (p *Pipeline) handOn(ctx context.Context, r *record, in time.Duration) erro
 
 // report writes what became of the job as the task's result, for the eyes of whoever watches
 // the dashboard. It decides nothing, so a failure is not worth running the task again.
-func report(task *asynq.Task, job *tasks.Job) {
+func (p *Pipeline) report(ctx context.Context, task *asynq.Task, job *tasks.Job) {
 	w := task.ResultWriter()
 	if w == nil || job.State == tasks.Rendering && job.Polls > 1 {
 		return
@@ -198,6 +198,7 @@ func report(task *asynq.Task, job *tasks.Job) {
 		result.Error = job.Error.Code + ": " + job.Error.Message
 	}
 	if text, err := json.Marshal(result); err == nil {
-		_, _ = w.Write(text)
+		queue, _ := asynq.GetQueueName(ctx)
+		_ = p.records.WriteResult(ctx, queue, w.TaskID(), text)
 	}
 }

@@ -154,3 +154,16 @@ func (s *Store) ExpireClaim(ctx context.Context, project string, ttl time.Durati
 	}
 	return nil
 }
+
+// WriteResult gives a task of Asynq its result, if it is still there. Asynq's own way makes what is
+// not there: after a failover that has forgotten the task, its id would be held for ever by what is
+// no task.
+func (s *Store) WriteResult(ctx context.Context, queue, task string, text []byte) error {
+	return writeResult.Run(ctx, s.rdb, []string{"asynq:{" + queue + "}:t:" + task}, text).Err()
+}
+
+var writeResult = redis.NewScript(`
+if redis.call('HEXISTS', KEYS[1], 'msg') == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'result', ARGV[1])
+return 1
+`)
