@@ -44,16 +44,21 @@ func (w *world) begin() *process {
 // start begins the process of a worker.
 func (w *world) start() {
 	p := w.begin()
-	api, err := magichour.New(w.fake.URL(), func() (string, error) { return "key", nil }, func(rt http.RoundTripper) http.RoundTripper { return httpGate{p, rt} })
+	w.process, w.pipeline = p, w.worker(p, "key")
+}
+
+// worker is what a process runs, with its key of the API.
+func (w *world) worker(p *process, key string) *Pipeline {
+	api, err := magichour.New(w.fake.URL(), func() (string, error) { return key, nil }, func(rt http.RoundTripper) http.RoundTripper { return httpGate{p, rt} })
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.process = p
-	w.pipeline = New(api, w.stores(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
+	pipeline := New(api, w.stores(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
 		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
 	})
-	w.pipeline.now, w.pipeline.holds.now = w.clock, w.clock
-	w.pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
+	pipeline.now, pipeline.holds.now = w.clock, w.clock
+	pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
+	return pipeline
 }
 
 // handle runs one task as a worker would, up to the moment it is killed. Then another worker starts.
