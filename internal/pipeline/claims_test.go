@@ -51,24 +51,41 @@ func TestOrphanLeavesNothing(t *testing.T) {
 // TestClaimStandsWhileTheJobLives: on the road again, a job does not lose its project to another one.
 func TestClaimStandsWhileTheJobLives(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, magichourtest.Options{})
-	w.putInTheWay("images/2.png")
-	w.submit(images())
-	w.run()
-	claim := "hourglass:{fleet}:project:" + w.job("images").ProjectID
-	if w.redis.TTL(claim) <= 0 {
-		t.Error("the claim of a job that has failed never ends")
+	for name, again := range map[string]func(w *world, failed *asynq.TaskInfo){
+		"enqueue retry": func(w *world, _ *asynq.TaskInfo) { w.retry("images", false) },
+		"run from the dashboard": func(w *world, failed *asynq.TaskInfo) {
+			w.failedWith(failed, w.clock(), reasonOf(w.job("images").Error))
+			if err := w.inspector.RunTask(failed.Queue, failed.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.step(failed); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{})
+			w.putInTheWay("images/2.png")
+			w.submit(images())
+			download := w.untilStage(tasks.StageDownload)
+			w.run()
+			claim := "hourglass:{fleet}:project:" + w.job("images").ProjectID
+			if w.redis.TTL(claim) <= 0 {
+				t.Error("the claim of a job that has failed never ends")
+			}
+			w.removeObject("images/2.png")
+			again(w, download)
+			if job, ttl := w.job("images"), w.redis.TTL(claim); job.State != tasks.Storing || ttl > 0 {
+				t.Errorf("the job is %s, and its claim ends in %v", job.State, ttl)
+			}
+			w.run()
+			w.checkDone("images")
+			w.forward(month)
+			w.sweep()
+			w.checkNoTrace("done")
+		})
 	}
-	w.removeObject("images/2.png")
-	w.retry("images", false)
-	if ttl := w.redis.TTL(claim); ttl > 0 {
-		t.Errorf("the job is %s, and its claim ends in %v", w.job("images").State, ttl)
-	}
-	w.run()
-	w.checkDone("images")
-	w.forward(month)
-	w.sweep()
-	w.checkNoTrace("done")
 }
 
 // TestRefusedResolveClaimsNothing: a person has mixed up two projects, and a colleague has canceled the job

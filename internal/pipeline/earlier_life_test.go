@@ -27,7 +27,7 @@ func TestTaskOfAnEarlierLife(t *testing.T) {
 			if err := w.inspector.ArchiveTask(info.Queue, info.ID); err != nil {
 				t.Fatal(err)
 			}
-			w.failedAt(info, noon.Add(-month))
+			w.failedWith(info, noon.Add(-month), "it broke")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,20 +59,22 @@ func TestTaskOfAnEarlierLife(t *testing.T) {
 	}
 }
 
-// failedAt writes into a task when it has failed, as a server of Asynq does: field 11 of its message. The
-// inspector, which archives for the test, does not.
-func (w *world) failedAt(info *asynq.TaskInfo, at time.Time) {
+// failedWith writes into a task why and when it has failed, as a server of Asynq does: fields 7 and 11 of its
+// message. The inspector, which archives for the tests, does not.
+func (w *world) failedWith(info *asynq.TaskInfo, at time.Time, why string) {
 	w.t.Helper()
 	key := "asynq:{" + info.Queue + "}:t:" + info.ID
 	msg, err := w.plain.HGet(w.t.Context(), key, "msg").Bytes()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	msg = binary.AppendUvarint(append(msg, 11<<3), uint64(at.Unix()))
+	msg = binary.AppendUvarint(append(msg, 7<<3|2), uint64(len(why)))
+	msg = append(append(msg, why...), 11<<3)
+	msg = binary.AppendUvarint(msg, uint64(at.Unix()))
 	if err := w.plain.HSet(w.t.Context(), key, "msg", msg).Err(); err != nil {
 		w.t.Fatal(err)
 	}
-	if got, err := w.inspector.GetTaskInfo(info.Queue, info.ID); err != nil || !got.LastFailedAt.Equal(at) {
+	if got, err := w.inspector.GetTaskInfo(info.Queue, info.ID); err != nil || !got.LastFailedAt.Equal(at) || got.LastErr != why {
 		w.t.Fatalf("got %+v, %v; Asynq writes it elsewhere now", got, err)
 	}
 }
