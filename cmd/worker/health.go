@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,10 @@ func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Cl
 		"store": {limit: askStoreFor, believe: believe, ask: store.Check},
 		"api": {limit: askAPIFor, believe: believe, ask: func(ctx context.Context) error {
 			_, err := api.Account(ctx)
+			var answer *magichour.Error
+			if errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests {
+				return nil // it answers
+			}
 			return err
 		}},
 	}}
@@ -88,14 +93,15 @@ type part struct {
 	at  time.Time
 }
 
-// check asks, unless the part was well a moment ago.
+// check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
+// waited for it, or a part that is slow but well would never be ready for an impatient probe.
 func (p *part) check(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.at) < p.believe && p.err == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit)
 	defer cancel()
 	p.err, p.at = p.ask(ctx), time.Now()
 	return p.err

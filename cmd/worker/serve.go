@@ -61,8 +61,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	log.Info("draining", "for", c.drain.String())
 	health.draining.Store(true)
 	stopSweeping()
-	<-swept
 	servers.Shutdown()
+	<-swept
 	log.Info("worker stopped")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -34,7 +34,7 @@ func (x *torture) look() {
 		}
 		if err == nil && job.State == tasks.Failed && x.wanted(r.ID) != tasks.Failed && x.retries[r.ID] < 2 {
 			x.retries[r.ID]++
-			x.t.Logf("job %s has failed, and is retried: %+v\n%s", r.ID, job.Error, x.story(r.ID))
+			x.t.Errorf("job %s has failed, and is retried: %+v\n%s", r.ID, job.Error, x.story(r.ID))
 			if _, stderr, code := x.enqueue("retry", r.ID); code != 0 {
 				x.t.Logf("enqueue retry %s: %s", r.ID, stderr)
 			}
@@ -89,5 +89,6 @@ func (x *torture) resolve(id string) {
 	x.count.resolved++
 	if decision[0] == "--recreate" {
 		x.count.recreated++
+		x.boughtAgain[id]++
 	}
 }

@@ -45,7 +45,9 @@ type torture struct {
 	state     map[string]tasks.State // of each job, when last seen
 	parked    map[string]time.Time   // since when a job is unknown
 	retries   map[string]int         // of jobs that failed and should not
-	milestone int                    // what was done to Redis so far
+
+	boughtAgain map[string]int // by hand, of each job
+	milestone   int            // what was done to Redis so far
 
 	count tally
 }
@@ -91,7 +93,7 @@ func newTorture(t *testing.T) *torture {
 	t.Logf("HOURGLASS_SEED=%d HOURGLASS_TORTURE_JOBS=%d HOURGLASS_TORTURE_TIME=%s", seed, jobs, limit)
 	x := &torture{
 		random: rand.New(rand.NewPCG(seed, 0)), deadline: time.Now().Add(limit), //nolint:gosec // it must be repeatable
-		fate: map[string]tasks.State{}, state: map[string]tasks.State{}, parked: map[string]time.Time{}, retries: map[string]int{},
+		fate: map[string]tasks.State{}, state: map[string]tasks.State{}, parked: map[string]time.Time{}, retries: map[string]int{}, boughtAgain: map[string]int{},
 	}
 	for i := range jobs {
 		x.requests = append(x.requests, x.request(i, jobs))

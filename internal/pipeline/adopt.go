@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -175,8 +176,11 @@ func (p *Pipeline) sweepSightings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sightingsWithin)
 	defer cancel()
 	for _, seen := range due {
+		if ctx.Err() != nil {
+			break // the next look at the others comes
+		}
 		if _, err := p.adopt(ctx, seen); err != nil {
-			p.log.WarnContext(ctx, "project not adopted yet", "job", seen.Job, "project", seen.Project, "reason", err)
+			p.logOnce(ctx, slog.LevelWarn, "project not adopted yet", "", "job", seen.Job, "project", seen.Project, "reason", err)
 		}
 	}
 	return nil

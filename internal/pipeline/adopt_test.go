@@ -235,7 +235,7 @@ func TestNotAdopted(t *testing.T) {
 				tt.meddle(w)
 			}
 			w.forward(time.Minute)
-			if w.fake.Deliver(t.Context()) == 0 {
+			if w.delivered() == 0 {
 				t.Error("the events were not taken")
 			}
 			w.checkParked(tt.kept)

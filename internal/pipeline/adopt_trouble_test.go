@@ -57,7 +57,7 @@ func liveWithWebhooks(t *testing.T, early bool, killedAt int) *world {
 			_ = w.step(info)
 		}
 		w.forward(15 * time.Second)
-		w.fake.Deliver(t.Context())
+		w.delivered()
 		if len(w.waiting()) == 0 {
 			w.sweep()
 		}
@@ -85,7 +85,7 @@ func TestAdoptionIsTriedAgain(t *testing.T) {
 			w.mu.Lock()
 			happens(w, len(w.calls)+i)
 			w.mu.Unlock()
-			taken := w.fake.Deliver(t.Context())
+			taken := w.delivered()
 			if taken < 2 { // sent again
 				w.forward(2 * time.Second)
 				w.deliver(2 - taken)

@@ -201,6 +201,9 @@ func (p *Pipeline) attach(ctx context.Context, r *record, token string, created 
 		return err
 	}
 	_, err = p.update(ctx, r, func(job *tasks.Job) outcome {
+		if job.State == tasks.Creating && knows(job, created.ID) {
+			return p.parkedAs(token, codeClaimed, fmt.Sprintf("the API answered with project %s, which was bought for this job before", created.ID))(job)
+		}
 		bought(job, token, created, p.now().UTC())
 		return p.planned(job)
 	})

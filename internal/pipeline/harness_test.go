@@ -46,9 +46,12 @@ type world struct {
 	recovery recovery
 	killed   map[string]bool // tasks whose worker was killed, and whose time has not come again
 	loses    bool            // every task is lost once, so that the sweeper has to find the job
+	failing  bool            // the job is to fail
 	lost     map[string]bool
 	running  sync.WaitGroup
 	over     chan struct{} // closed when the test ends
+
+	hook sync.Mutex // held while a webhook is taken
 
 	mu       sync.Mutex
 	now      time.Time

@@ -136,3 +136,26 @@ func TestHeldCleanup(t *testing.T) {
 		t.Errorf("remote %s after %d deletes", *job.Remote, w.fake.Totals().Deletes)
 	}
 }
+
+// TestThrottledForEver: being throttled costs no attempts, and still does not keep a job for ever.
+func TestThrottledForEver(t *testing.T) {
+	t.Parallel()
+	for stage, call := range map[tasks.Stage]magichourtest.Call{tasks.StageCreate: magichourtest.Create, tasks.StagePoll: magichourtest.Poll} {
+		t.Run(string(stage), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{Render: slow})
+			w.submit(images())
+			w.untilStage(stage)
+			w.fake.Inject(magichourtest.Fault{Call: call, Status: 429, Times: -1})
+			for range 60 {
+				w.forward(time.Hour)
+				for _, info := range w.waiting() {
+					_ = w.step(info)
+				}
+			}
+			if job := w.job("images"); job.State != tasks.Failed || job.Error.Code != codeGaveUp {
+				t.Errorf("after 60 h: %s (%+v), hold %+v", job.State, job.Error, job.Hold)
+			}
+		})
+	}
+}

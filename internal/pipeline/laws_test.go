@@ -155,9 +155,11 @@ func (w *world) checkOutcome(job *tasks.Job) {
 		if totals.Deletes != 0 || job.Mark() == nil {
 			w.t.Errorf("parked after %d deletes, with mark %v", totals.Deletes, job.Mark())
 		}
-		if !w.frozen && !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.call == "http POST" }) {
+		if !w.frozen && !slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.call == "http POST" && e.kind != fails }) {
 			w.t.Errorf("parked though the process lived and the API answered: %s", job.Error.Message)
 		}
+	case tasks.Failed:
+		w.checkFailed(job)
 	default:
 		w.t.Errorf("got %s (%+v), want done or parked", job.State, job.Error)
 	}
@@ -166,6 +168,26 @@ func (w *world) checkOutcome(job *tasks.Job) {
 	}
 	if got := w.listed(); !slices.Equal(got, []string{job.ID + " " + string(job.State)}) {
 		w.t.Errorf("listed as %v, want %s once, as %s", got, job.ID, job.State)
+	}
+}
+
+// checkFailed holds that a failed job says why, in its record and in exactly one archived task, and that
+// nothing was deleted for it.
+func (w *world) checkFailed(job *tasks.Job) {
+	w.t.Helper()
+	if !w.failing || job.Error.Hint == "" || w.fake.Totals().Deletes > 0 {
+		w.t.Errorf("failed as %+v after %d deletes", job.Error, w.fake.Totals().Deletes)
+	}
+	archived := 0
+	for _, stage := range tasks.Stages() {
+		infos, err := w.inspector.ListArchivedTasks(stage.Queue())
+		if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
+			w.t.Fatal(err)
+		}
+		archived += len(infos)
+	}
+	if archived != 1 {
+		w.t.Errorf("%d archived tasks of a failed job, want one", archived)
 	}
 }
 
@@ -207,6 +229,9 @@ func (w *world) checkNothingWaits(id string) {
 	w.t.Helper()
 	for _, key := range w.redis.Keys() {
 		for _, state := range []string{"pending", "scheduled", "retry", "active", "archived"} {
+			if w.failing && state == "archived" {
+				continue // see checkFailed
+			}
 			if strings.HasPrefix(key, "asynq:{hourglass-") && strings.HasSuffix(key, "}:"+state) {
 				w.t.Errorf("a task is left in %s", key)
 			}

@@ -29,6 +29,15 @@ func (p *Pipeline) logSetback(ctx context.Context, job *tasks.Job, stage tasks.S
 	p.log.Log(ctx, level, "to be tried again", append([]any{"job", job.ID, "state", job.State, "stage", stage, "attempt", retried + 1, "reason", err}, notShown(held)...)...)
 }
 
+// logOnce says the same of many jobs, or to many strangers, once a minute; at debug level always.
+func (p *Pipeline) logOnce(ctx context.Context, level slog.Level, words, about string, a ...any) {
+	held, pass := p.setbacks.pass(words+" "+about, p.now())
+	if !pass {
+		level = slog.LevelDebug
+	}
+	p.log.Log(ctx, level, words, append(a, notShown(held)...)...)
+}
+
 // logTransition writes the one line that a job's step from state to state is worth.
 func (p *Pipeline) logTransition(ctx context.Context, from, job *tasks.Job) {
 	attrs := []slog.Attr{slog.String("job", job.ID), slog.String("operation", job.Operation)}

@@ -68,13 +68,20 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 	case job.Mark() != nil || v.class == held || waitsForPerson(job.Hold) && v.class != permanent:
 		return false, outcome{}
 	case v.class == permanent:
-	case p.tooOld(job) && retried+1 >= leastAttempts:
+	case p.tooOld(job) && (retried+1 >= leastAttempts || p.longThrottled(job, v)):
 		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
 		v.hint = hintGaveUp(job)
 	default:
 		return false, outcome{}
 	}
 	return true, fail(job, stage, v)
+}
+
+// longThrottled reports whether a job has been throttled for so long that its age may end it. Being throttled
+// costs no attempts, by which other errors tell a fleet that was down for a day from one that fails.
+func (p *Pipeline) longThrottled(job *tasks.Job, v verdict) bool {
+	const long = time.Hour
+	return v.class == throttled && job.Hold != nil && job.Hold.Code == codeThrottled && p.now().Sub(job.Hold.Since) > long
 }
 
 // cleanupPatience is for how long a failing delete is tried before the job counts as done.

@@ -13,7 +13,7 @@ import (
 func TestPairsOfFaults(t *testing.T) {
 	t.Parallel()
 	seed := setting(t, "HOURGLASS_SEED", uint64(time.Now().UnixNano()))
-	pairs := setting(t, "HOURGLASS_PAIRS", 200)
+	pairs := setting(t, "HOURGLASS_PAIRS", pairsUsually)
 	t.Logf("HOURGLASS_SEED=%d", seed)
 	var all tally
 	t.Run("of", func(t *testing.T) {

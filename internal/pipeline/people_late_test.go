@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -154,5 +155,27 @@ func TestResolveWithAProjectOfBefore(t *testing.T) {
 	w.run()
 	if job := w.job("images"); job.State != tasks.Done || w.checkCopies(job.ProjectID) != nil {
 		t.Errorf("got %s (%+v)", job.State, job.Error)
+	}
+}
+
+// TestCanceledWhileTheSweeperLooks: a sweeper that comes between the deadline and the record of a job that
+// a caller ends takes nothing away that the record's end depends on.
+func TestCanceledWhileTheSweeperLooks(t *testing.T) {
+	t.Parallel()
+	w := newParked(t, magichourtest.Webhooks{})
+	w.faults = nil
+	caller := w.begin()
+	w.on["redis evalsha after"] = func() { // the deadline is set, the record is not saved yet
+		w.forward(time.Second)
+		if _, err := w.pipeline.Sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := tasks.NewClient(caller.rdb).Cancel(t.Context(), "video"); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep()
+	if ttl := w.redis.TTL("hourglass:{video}:record"); ttl <= 0 {
+		t.Errorf("the record of the canceled job lives for ever (%v)", ttl)
 	}
 }

@@ -25,6 +25,8 @@ func (p *Pipeline) returned(token string, v verdict, retried int) decision {
 		case job.State == tasks.Creating, job.State == tasks.Pending: // pending: given back, but the answer of Redis was lost
 			job.State = tasks.Pending
 			return p.afterError(job, tasks.StageCreate, v, retried)
+		case job.State == tasks.Failed: // by this very decision, and the answer of Redis was lost
+			return outcome{err: archived(reasonOf(job.Error))}
 		case job.State == tasks.Unknown:
 			// Another worker has parked the job meanwhile, and its task is finished.
 			job.State = tasks.Pending

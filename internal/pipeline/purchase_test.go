@@ -287,3 +287,18 @@ func TestRedisFailsAfterThePurchase(t *testing.T) {
 	w.run()
 	w.checkDone("images")
 }
+
+// TestAnswerAboutAProjectOfBefore parks the job: with a project that it has had already, nobody knows what
+// was bought, and it must not be bought again for that.
+func TestAnswerAboutAProjectOfBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.submit(images())
+	w.on["http POST after"] = func() {
+		w.change("images", func(job *tasks.Job) { job.Earlier = append(job.Earlier, w.fake.Projects()[0].ID) })
+	}
+	w.run()
+	if job := w.checkLaws("images"); job.State != tasks.Unknown || job.Error.Code != codeClaimed || job.Mark() == nil {
+		t.Errorf("got %s (%+v), mark %v", job.State, job.Error, job.Mark())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -215,9 +216,9 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 	}
 	switch {
 	case from.Hold == nil && waitsForPerson(job.Hold):
-		p.log.WarnContext(ctx, "job held", "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
+		p.logOnce(ctx, slog.LevelWarn, "job held", job.Hold.Code, "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
 	case waitsForPerson(from.Hold) && job.Hold == nil && !job.State.Settled():
-		p.log.InfoContext(ctx, "job no longer held", "job", job.ID, "state", job.State)
+		p.logOnce(ctx, slog.LevelInfo, "job no longer held", from.Hold.Code, "job", job.ID, "state", job.State)
 	}
 }
 

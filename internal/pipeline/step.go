@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -91,7 +92,7 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
-		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
+		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
 		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))

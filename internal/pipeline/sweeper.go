@@ -21,6 +21,8 @@ const (
 	sweepPage   = 100    // jobs that are asked for at once
 	sweepAtMost = 10_000 // jobs in one sweep
 
+	errorsAtMost = 10 // that a sweep tells of
+
 	// strayAfter is how long an overdue entry without a record is kept: Submit writes the
 	// deadline first, and may be slow to write the record.
 	strayAfter = time.Hour
@@ -40,7 +42,13 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 		for _, o := range late {
 			stays, err := p.sweep(ctx, o)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err), p.records.SetDeadline(ctx, o.Job, grace))
+				err = fmt.Errorf("sweep job %s: %w", o.Job, err)
+				if late := p.records.SetDeadline(ctx, o.Job, grace); late != nil {
+					return looked, errors.Join(append(errs, err, late)...) // Redis takes nothing: the next sweep comes soon
+				}
+				if len(errs) < errorsAtMost {
+					errs = append(errs, err)
+				}
 			}
 			if stays {
 				left++

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/testservers"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -210,5 +213,42 @@ func (w *world) activate(info *asynq.TaskInfo) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+	}
+}
+
+// TestSweepOfAFullRedis: where nothing can be written, a sweep ends at the first job, and the next one goes on.
+func TestSweepOfAFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: testservers.Redis(t)})
+	t.Cleanup(func() { _ = rdb.Close() })
+	p := New(nil, nil, rdb, slog.New(slog.DiscardHandler), Settings{RecordTTL: time.Hour, GiveUp: 24 * time.Hour})
+	const jobs = sweepPage + 50
+	for i := range jobs {
+		r := images()
+		r.ID = fmt.Sprintf("job-%d", i)
+		job, err := tasks.NewJob(r, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.save(t.Context(), &record{job: job}, job.Clone(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.records.SetDeadline(t.Context(), r.ID, -time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"maxmemory-policy": "noeviction", "maxmemory": "1"} {
+		if err := rdb.ConfigSet(t.Context(), name, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if looked, err := p.Sweep(t.Context()); err == nil || looked > jobs || len(err.Error()) > 2000 {
+		t.Errorf("looked at %d, error of %d bytes", looked, len(fmt.Sprint(err)))
+	}
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if looked, err := p.Sweep(t.Context()); err != nil || looked < jobs {
+		t.Errorf("with memory again: looked at %d, %v", looked, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -50,7 +51,7 @@ func (p *Pipeline) receive(ctx context.Context, secrets func() ([]string, error)
 		return http.StatusServiceUnavailable, "not kept"
 	}
 	if err := magichour.VerifyWebhook(header, body, known, p.now(), tolerance); err != nil {
-		p.log.WarnContext(ctx, "webhook refused", "reason", err)
+		p.logOnce(ctx, slog.LevelWarn, "webhook refused", err.Error(), "reason", err)
 		return http.StatusUnauthorized, "refused"
 	}
 	event, err := magichour.ParseEvent(body)
@@ -59,7 +60,7 @@ func (p *Pipeline) receive(ctx context.Context, secrets func() ([]string, error)
 		return http.StatusOK, "ignored"
 	}
 	if err := p.take(ctx, event); err != nil {
-		p.log.ErrorContext(ctx, "webhook not kept; Magic Hour will send it again", "event", event.Type, "project", event.Project, "reason", err)
+		p.logOnce(ctx, slog.LevelError, "webhook not kept; Magic Hour will send it again", "", "event", event.Type, "project", event.Project, "reason", err)
 		return http.StatusServiceUnavailable, "not kept"
 	}
 	return http.StatusOK, "accepted"
@@ -80,7 +81,7 @@ func (p *Pipeline) take(ctx context.Context, event magichour.Event) error {
 	}
 	matched, err := p.match(ctx, event, seen, tagged)
 	if err != nil {
-		p.log.WarnContext(ctx, "webhook not matched yet", "event", event.Type, "project", event.Project, "reason", err)
+		p.logOnce(ctx, slog.LevelWarn, "webhook not matched yet", "", "event", event.Type, "project", event.Project, "reason", err)
 	}
 	p.log.DebugContext(ctx, "webhook", "event", event.Type, "project", event.Project, "tag", seen.Job, "matched", matched)
 	return nil

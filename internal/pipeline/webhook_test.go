@@ -25,6 +25,8 @@ func hookSecrets() ([]string, error) { return []string{"whsec_next", hookSecret}
 func (w *world) receiveWebhooks(o magichourtest.Webhooks) {
 	w.t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.hook.Lock() // with deliver: the detector of races sees no order in what goes over the network
+		defer w.hook.Unlock()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		handler := w.pipeline.Webhook(hookSecrets, 5*time.Minute)
@@ -38,10 +40,19 @@ func (w *world) receiveWebhooks(o magichourtest.Webhooks) {
 	w.fake.SetWebhooks(o)
 }
 
+// delivered sends the events that are due, and returns how many were taken.
+func (w *world) delivered() int {
+	w.t.Helper()
+	taken := w.fake.Deliver(w.t.Context())
+	w.hook.Lock()
+	defer w.hook.Unlock()
+	return taken
+}
+
 // deliver sends the events that are due, and wants so many of them to be taken.
 func (w *world) deliver(want int) {
 	w.t.Helper()
-	if got := w.fake.Deliver(w.t.Context()); got != want {
+	if got := w.delivered(); got != want {
 		w.t.Errorf("%d events were taken, want %d", got, want)
 	}
 }
