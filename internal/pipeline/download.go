@@ -43,6 +43,7 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	if err := p.putManifest(ctx, job, m); err != nil {
 		return nil, err
 	}
+	p.tidyJob(ctx, job)
 	return func(job *tasks.Job) outcome { return p.stored(job, m) }, nil
 }
 

@@ -34,6 +34,7 @@ type world struct {
 	redis    *miniredis.Miniredis
 	fake     *magichourtest.Server
 	store    storage.Store
+	dir      string // of the store
 	client   *tasks.Client
 	pipeline *Pipeline
 
@@ -54,7 +55,7 @@ var errKilled = errors.New("killed")
 
 func newWorld(t *testing.T, o magichourtest.Options) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}}
+	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}, dir: t.TempDir()}
 	w.redis.SetTime(noon)
 	o.Now = w.clock
 	w.fake = magichourtest.New(o)
@@ -63,7 +64,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 	}
 	t.Cleanup(w.fake.Close)
 	var err error
-	if w.store, err = storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{}); err != nil {
+	if w.store, err = storage.Open(t.Context(), "file://"+w.dir, storage.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	plain := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
@@ -378,6 +379,11 @@ func (g storeGate) Put(ctx context.Context, key string, r io.Reader, o storage.P
 func (g storeGate) Head(ctx context.Context, key string) (out storage.Object, err error) {
 	err = g.w.through("store head", func() error { out, err = g.Store.Head(ctx, key); return err })
 	return out, err
+}
+
+func (g storeGate) Tidy(ctx context.Context, prefix string, age time.Duration) (n int, err error) {
+	err = g.w.through("store tidy", func() error { n, err = g.Store.Tidy(ctx, prefix, age); return err })
+	return n, err
 }
 
 func (g storeGate) Open(ctx context.Context, key string) (out io.ReadCloser, err error) {

@@ -12,6 +12,7 @@ package pipeline
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -42,6 +43,7 @@ type Pipeline struct {
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	set       Settings
+	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 }
 
 // New returns a pipeline over the given API, store and Redis. The caller closes rdb.

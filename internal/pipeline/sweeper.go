@@ -76,6 +76,7 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep failed; the next one tries again", "reason", err)
 		}
+		p.tidyStore(ctx)
 	}
 }
 

@@ -10,6 +10,7 @@
 //	hourglass:{fleet}:deadlines       sorted set: job id by the time it must have moved, µs
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
+//	hourglass:{fleet}:<name>          string that expires: somebody has taken the turn of this name
 package records
 
 import (

@@ -15,10 +15,11 @@
 // AWS_ENDPOINT_URL_S3, shared files, roles of the machine). Permissions needed:
 //
 //	s3:PutObject, s3:GetObject, s3:AbortMultipartUpload   on arn:aws:s3:::bucket/prefix/*
-//	s3:ListBucket                                         on arn:aws:s3:::bucket
+//	s3:ListBucket, s3:ListBucketMultipartUploads          on arn:aws:s3:::bucket
 //
 // Without s3:ListBucket, S3 answers 403 instead of 404 for what is not there, which cannot
-// be told from a lost permission. Nothing is ever deleted. With SSE-KMS, the key must allow
+// be told from a lost permission. Without s3:ListBucketMultipartUploads only Tidy fails, and
+// says so. No object is ever deleted. With SSE-KMS, the key must allow
 // kms:GenerateDataKey and kms:Decrypt as well.
 //
 // Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
@@ -27,8 +28,11 @@
 // A body of up to one part is one PutObject; a longer one is a multipart upload. A part is 8
 // MiB, or 1/10,000 of the announced length if that is more, and one part is all that a Put
 // holds in memory. A length that was not announced may reach 351 GiB. An upload that fails
-// is aborted; a process that is killed leaves its parts behind, invisible and charged for:
-// give the bucket a lifecycle rule with AbortIncompleteMultipartUpload after one day.
+// is aborted. A process that is killed leaves its parts behind, invisible and charged for:
+// Tidy finds them. It aborts uploads whose key is "<folder>/<number>.<extension>" below the
+// prefix, as those of the copies are, and none of another program in the same bucket. Give the
+// bucket a lifecycle rule with AbortIncompleteMultipartUpload after three days as well, for
+// when no worker runs any more.
 //
 // Nothing is overwritten unless asked: writes carry If-None-Match, so of two writers one
 // wins. A store that does not keep to that, or keeps no CRC64NVME, is refused by Check. It
@@ -42,6 +46,6 @@
 // ".<name>.<checksum>.meta", JSON with the content type and metadata of a file with that
 // content. Both are durable before the object appears, by a hard link that never replaces.
 // Litter of crashed copies is removed by the next Put into the same folder once it is a day
-// old. Head reads the whole file, so a proof costs as much as reading it. The file system
+// old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as reading it. The file system
 // must have hard links, and must be mounted on every worker.
 package storage

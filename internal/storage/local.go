@@ -84,6 +84,10 @@ func (l *local) within(key string, work func(*os.Root) error) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	return l.inRoot(work)
+}
+
+func (l *local) inRoot(work func(*os.Root) error) error {
 	root, err := os.OpenRoot(l.dir)
 	if err != nil {
 		return fmt.Errorf("storage folder: %v; mount it, or make it", err) //nolint:errorlint // hides fs.ErrNotExist on purpose

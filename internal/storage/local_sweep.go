@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -33,9 +34,13 @@ func sweep(root *os.Root, key string, crc uint64) {
 	}
 }
 
+// isTemporary is strict, since Tidy looks into every folder and other programs have files that end
+// in ".part" too.
 func isTemporary(name string) bool {
-	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
+	return ourTemporary.MatchString(name)
 }
+
+var ourTemporary = regexp.MustCompile(`^\.[A-Z2-7]{26}\` + temporarySuffix + `$`)
 
 // isSidecarOf goes by the length too: ".a.b.<16 digits>.meta" is of "a.b" and not of "a".
 func isSidecarOf(name, object string) bool {

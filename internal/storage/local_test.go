@@ -130,6 +130,9 @@ func write(t *testing.T, folder, name, text string) {
 	}
 }
 
+// temporary is the name of a file that a copy is written to, of one letter.
+func temporary(letter rune) string { return "." + strings.Repeat(string(letter), 26) + ".part" }
+
 func TestLocalSweepsOldLitter(t *testing.T) {
 	t.Parallel()
 	store, dir := openLocal(t)
@@ -142,8 +145,9 @@ func TestLocalSweepsOldLitter(t *testing.T) {
 		age  time.Duration
 		kept bool
 	}{
-		{".OLD.part", 25 * time.Hour, false},
-		{".UNDERWAY.part", 23 * time.Hour, true},
+		{temporary('A'), 25 * time.Hour, false},
+		{temporary('B'), 23 * time.Hour, true},
+		{".OURS.part", 25 * time.Hour, true}, // not ours
 		{".1.mp4.0000000000000000.meta", 25 * time.Hour, false},
 		{".1.mp4.1111111111111111.meta", 23 * time.Hour, true},     // a replacement may be under way
 		{".1.mp4.x.0000000000000000.meta", 25 * time.Hour, true},   // of 1.mp4.x
@@ -241,5 +245,47 @@ func TestLocalFolderGone(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"j1"}, names(t, dir)); diff != "" {
 		t.Errorf("check left (-want +got):\n%s", diff)
+	}
+}
+
+// Tidy looks into every folder, so that it must know its own from what others call so.
+func TestLocalTidiesOnlyItsOwn(t *testing.T) {
+	t.Parallel()
+	store, dir := openLocal(t)
+	putLocal(t, store, "123456789")
+	files := []struct {
+		folder, name string
+		age          time.Duration
+		kept         bool
+	}{
+		{"j1", temporary('A'), 49 * time.Hour, false},
+		{"j1", temporary('B'), 47 * time.Hour, true},
+		{"", temporary('C'), 49 * time.Hour, false},
+		{"j2", temporary('D'), 49 * time.Hour, false},
+		{"j2", "film.mkv.part", 49 * time.Hour, true},
+		{"j2", ".film.part", 49 * time.Hour, true},
+		{"j2", ".1.mp4.0000000000000000.meta", 49 * time.Hour, true},
+	}
+	if err := os.Mkdir(filepath.Join(dir, "j2"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	removed := 0
+	for _, f := range files {
+		write(t, filepath.Join(dir, f.folder), f.name, "")
+		then := time.Now().Add(-f.age)
+		if err := os.Chtimes(filepath.Join(dir, f.folder, f.name), then, then); err != nil {
+			t.Fatal(err)
+		}
+		if !f.kept {
+			removed++
+		}
+	}
+	if n, err := store.Tidy(t.Context(), "", 48*time.Hour); n != removed || err != nil {
+		t.Errorf("got %d, %v; want %d", n, err, removed)
+	}
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join(dir, f.folder, f.name)); (err == nil) != f.kept {
+			t.Errorf("%s/%s: got %v, kept: want %t", f.folder, f.name, err, f.kept)
+		}
 	}
 }

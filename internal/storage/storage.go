@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 // Store keeps copies and answers for them. Open makes one; storagetest.Run is what every
@@ -26,6 +27,13 @@ type Store interface {
 	// Open reads an object; the caller closes it. An object that is not there is
 	// fs.ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
+
+	// Tidy removes what copies that were cut short have left below a prefix ("" is all, else
+	// the key of a folder): uploads begun, or temporary files last written to, longer ago than
+	// age; 0 takes all. It touches no object, and nothing that is not ours by its name. What it
+	// can't remove does not keep it from the rest. A copy that is under way and that old fails,
+	// as if its connection had broken. Safe to repeat.
+	Tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error)
 
 	// Check tries whether this store can be reached, written and believed. Its error says
 	// what to do.

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"canceled", canceled},
 		{"exists", exists},
 		{"replace", replace},
+		{"tidy", tidy},
 		{"race of different bytes", raceOfDifferent},
 		{"race of the same bytes", raceOfSame},
 	}
