@@ -77,7 +77,7 @@ func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, r
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
 	}
-	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles()})
+	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles(), CopyMemory: c.copyMemory})
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varStorageURL, err)
 	}

@@ -63,7 +63,13 @@ func openLocal(t *testing.T) (storage.Store, string) {
 // parallel.
 func openS3(t *testing.T, server testservers.S3, url string, more ...storage.AWSOption) storage.Store {
 	t.Helper()
-	store, err := storage.Open(t.Context(), url, storage.Options{PathStyle: true, AWS: append([]storage.AWSOption{
+	return openS3With(t, server, url, 0, more...)
+}
+
+// openS3With is openS3 with a bound for the memory of copies.
+func openS3With(t *testing.T, server testservers.S3, url string, memory int64, more ...storage.AWSOption) storage.Store {
+	t.Helper()
+	store, err := storage.Open(t.Context(), url, storage.Options{PathStyle: true, CopyMemory: memory, AWS: append([]storage.AWSOption{
 		config.WithBaseEndpoint(server.Endpoint),
 		config.WithRegion(server.Region),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, "")),

@@ -25,9 +25,12 @@
 // Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
 // which Check writes once and leaves there, so that it needs no right to delete.
 //
-// A body of up to one part is one PutObject; a longer one is a multipart upload. A part is 8
-// MiB, or 1/10,000 of the announced length if that is more, and one part is all that a Put
-// holds in memory. A length that was not announced may reach 351 GiB. An upload that fails
+// A body of up to one part is one PutObject; a longer one is a multipart upload, of which up to
+// four parts are sent while the next one is read. A part is 8 MiB, or 1/10,000 of the announced
+// length if that is more. A length that was not announced may reach 351 GiB, as far as two parts
+// of 64 MiB fit into Options.CopyMemory. All copies of a store together hold no more than that:
+// one for which there is no room waits its turn, and holds nothing while it waits but what is
+// being sent, so that no two wait for each other. An upload that fails
 // is aborted. A process that is killed leaves its parts behind, invisible and charged for:
 // Tidy finds them. It aborts uploads whose key is "<folder>/<number>.<extension>" below the
 // prefix, as those of the copies are, and none of another program in the same bucket. Give the
@@ -46,6 +49,6 @@
 // ".<name>.<checksum>.meta", JSON with the content type and metadata of a file with that
 // content. Both are durable before the object appears, by a hard link that never replaces.
 // Litter of crashed copies is removed by the next Put into the same folder once it is a day
-// old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as reading it. The file system
-// must have hard links, and must be mounted on every worker.
+// old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as
+// reading it. The file system must have hard links, and must be mounted on every worker.
 package storage

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,16 +31,28 @@ type bucket struct {
 	name   string
 	prefix string    // without slashes at its ends; may be empty
 	sizes  partSizes // a field so that tests need no gigabytes
+	memory *memory
 }
 
 // answerWithin is the time from the last byte of a request to the first one of its answer. AWS
 // itself begins to answer the slowest one, which puts parts together, well before.
 const answerWithin = 2 * time.Minute
 
-func openS3(ctx context.Context, name, prefix string, o Options) (*bucket, error) {
+// forCopies suits many long uploads at once.
+func forCopies(t *http.Transport) {
 	// A server that takes a request and never answers must not hold a handler for ever.
-	patient := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerWithin })
-	cfg, err := config.LoadDefaultConfig(ctx, append([]AWSOption{config.WithHTTPClient(patient)}, o.AWS...)...)
+	t.ResponseHeaderTimeout = answerWithin
+	// Parts that go at the same time need connections of their own: in HTTP/2 they would share one, and
+	// its window.
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64
+}
+
+func openS3(ctx context.Context, name, prefix string, o Options) (*bucket, error) {
+	wire := awshttp.NewBuildableClient().WithTransportOptions(forCopies)
+	cfg, err := config.LoadDefaultConfig(ctx, append([]AWSOption{config.WithHTTPClient(wire)}, o.AWS...)...)
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}
@@ -55,7 +68,11 @@ func openS3(ctx context.Context, name, prefix string, o Options) (*bucket, error
 			so.APIOptions = append(so.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		}
 	})
-	return &bucket{client: client, name: name, prefix: prefix, sizes: s3PartSizes}, nil
+	bound := cmp.Or(o.CopyMemory, DefaultCopyMemory)
+	if bound < LeastCopyMemory {
+		return nil, fmt.Errorf("memory for copies: %d bytes, and at least %d MiB are needed", bound, LeastCopyMemory/mib)
+	}
+	return &bucket{client: client, name: name, prefix: prefix, sizes: s3PartSizes.within(bound), memory: newMemory(bound)}, nil
 }
 
 // Head implements Store.

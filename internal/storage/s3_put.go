@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ type copying struct {
 	key  string // whole key
 	body *source
 	o    PutOptions
+	fail context.CancelCauseFunc // ends what is under way, the reading as well
 }
 
 // Put implements Store.
@@ -39,9 +39,11 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 	if err != nil {
 		return Object{}, err
 	}
-	c := &copying{bucket: b, key: b.fullKey(key), body: newSource(ctx, r, o.Size), o: o}
-	cut := &cutter{body: c.body, sizes: b.sizes}
-	first, err := cut.next()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	c := &copying{bucket: b, key: b.fullKey(key), body: newSource(ctx, r, o.Size), o: o, fail: fail}
+	cut := &cutter{body: c.body, sizes: b.sizes, memory: b.memory}
+	first, err := cut.next(ctx)
 	if err != nil {
 		return Object{}, err
 	}
@@ -58,9 +60,12 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 
 // whole sends a body that is one part.
 func (c *copying) whole(ctx context.Context, p part) error {
+	body := lend(p.data)
+	defer c.memory.give(p.data)
+	defer body.takeBack()
 	_, err := c.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &c.name, Key: &c.key,
-		Body:              bytes.NewReader(p.data),
+		Body:              body,
 		ContentLength:     aws.Int64(int64(len(p.data))),
 		ChecksumCRC64NVME: aws.String(crcBase64(p.crc)),
 		ContentType:       &c.o.ContentType,

@@ -72,6 +72,11 @@ var (
 type Options struct {
 	PathStyle bool        // S3: bucket in the path instead of the host name, as most S3-compatible servers want it
 	AWS       []AWSOption // S3: laid over what the environment and the shared files of AWS say
+
+	// CopyMemory is what all copies of the store may hold in memory at once, in bytes; one for
+	// which there is no room waits its turn. 0 is DefaultCopyMemory; less than LeastCopyMemory
+	// is refused. A local store needs none.
+	CopyMemory int64
 }
 
 // Open returns the store that rawURL names: "s3://bucket", "s3://bucket/prefix",

@@ -1,0 +1,285 @@
+package storagetest
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/minio/crc64nvme"
+)
+
+// A Sink is an S3 server that keeps nothing but what an object must prove: it computes the CRC64NVME of
+// every body it is sent, refuses one that differs, and puts parts together by their CRCs. It is for what
+// would be too much to keep: many bytes, or faults in the middle of them. It knows no permissions and one
+// bucket.
+type Sink struct {
+	// Before is called before each request is looked at, if it is set. One that it answers itself,
+	// which it reports, goes no further.
+	Before func(w http.ResponseWriter, r *http.Request) (answered bool)
+
+	mu      sync.Mutex
+	objects map[string]sunk
+	uploads map[string]map[int]sunk // by upload id
+	under   int64                   // bytes of bodies under way, as announced
+	most    int64
+	ids     int
+}
+
+// sunk is what is known of bytes that are gone.
+type sunk struct {
+	size int64
+	crc  uint64
+}
+
+// MostUnderWay is the most that was on its way into the sink at one time, in bytes of announced bodies.
+func (s *Sink) MostUnderWay() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
+}
+
+// Uploads is how many uploads are neither complete nor aborted.
+func (s *Sink) Uploads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.uploads)
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Before != nil && s.Before(w, r) {
+		return
+	}
+	query := r.URL.Query()
+	switch {
+	case r.Method == http.MethodPut && query.Has("partNumber"):
+		s.part(w, r)
+	case r.Method == http.MethodPut:
+		s.whole(w, r)
+	case r.Method == http.MethodPost && query.Has("uploads"):
+		s.begin(w)
+	case r.Method == http.MethodPost:
+		s.complete(w, r)
+	case r.Method == http.MethodHead:
+		s.head(w, r)
+	case r.Method == http.MethodDelete:
+		s.mu.Lock()
+		delete(s.uploads, query.Get("uploadId"))
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	case query.Has("uploads"):
+		s.list(w)
+	default:
+		refuse(w, http.StatusNotFound, "NoSuchKey")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
+}
+
+const crcHeader = "X-Amz-Checksum-Crc64nvme"
+
+// read drinks a body, and refuses it unless it is what its header says.
+func (s *Sink) read(w http.ResponseWriter, r *http.Request) (got sunk, ok bool) {
+	s.move(r.ContentLength)
+	defer s.move(-r.ContentLength)
+	buffer := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buffer)
+	var err error
+	for err == nil {
+		var n int
+		n, err = r.Body.Read(buffer[:])
+		got.size += int64(n)
+		got.crc = crc64nvme.Update(got.crc, buffer[:n])
+	}
+	switch {
+	case err != io.EOF || got.size != r.ContentLength:
+		refuse(w, http.StatusBadRequest, "IncompleteBody")
+	case r.Header.Get(crcHeader) != text(got.crc):
+		refuse(w, http.StatusBadRequest, "BadDigest")
+	default:
+		return got, true
+	}
+	return got, false
+}
+
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
+func (s *Sink) move(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.under += bytes
+	s.most = max(s.most, s.under)
+}
+
+func (s *Sink) whole(w http.ResponseWriter, r *http.Request) {
+	got, ok := s.read(w, r)
+	if !ok {
+		return
+	}
+	if s.put(r, got) {
+		w.Header().Set("ETag", `"whole"`)
+	} else {
+		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	}
+}
+
+// put makes an object, unless one stands there that is not to be overwritten.
+func (s *Sink) put(r *http.Request, o sunk) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, stands := s.objects[r.URL.Path]; stands && r.Header.Get("If-None-Match") == "*" {
+		return false
+	}
+	if s.objects == nil {
+		s.objects = map[string]sunk{}
+	}
+	s.objects[r.URL.Path] = o
+	return true
+}
+
+func (s *Sink) begin(w http.ResponseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uploads == nil {
+		s.uploads = map[string]map[int]sunk{}
+	}
+	s.ids++
+	id := "upload-" + strconv.Itoa(s.ids)
+	s.uploads[id] = map[int]sunk{}
+	_, _ = fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+}
+
+func (s *Sink) part(w http.ResponseWriter, r *http.Request) {
+	got, ok := s.read(w, r)
+	if !ok {
+		return
+	}
+	number, err := strconv.Atoi(r.URL.Query().Get("partNumber"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	parts := s.uploads[r.URL.Query().Get("uploadId")]
+	if parts == nil || err != nil {
+		refuse(w, http.StatusNotFound, "NoSuchUpload")
+		return
+	}
+	parts[number] = got
+	w.Header().Set("ETag", `"`+text(got.crc)+`"`)
+}
+
+func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		Part []struct {
+			PartNumber        int
+			ETag              string
+			ChecksumCRC64NVME string
+		}
+	}
+	if err := xml.NewDecoder(r.Body).Decode(&asked); err != nil {
+		refuse(w, http.StatusBadRequest, "MalformedXML")
+		return
+	}
+	id := r.URL.Query().Get("uploadId")
+	s.mu.Lock()
+	parts := s.uploads[id]
+	s.mu.Unlock()
+	if parts == nil {
+		refuse(w, http.StatusNotFound, "NoSuchUpload")
+		return
+	}
+	var all sunk
+	for i, p := range asked.Part {
+		had, found := parts[p.PartNumber]
+		if !found || p.PartNumber != i+1 || p.ChecksumCRC64NVME != text(had.crc) || p.ETag != `"`+text(had.crc)+`"` {
+			refuse(w, http.StatusBadRequest, "InvalidPart")
+			return
+		}
+		all = sunk{all.size + had.size, combined(all.crc, had.crc, had.size)}
+	}
+	switch {
+	case len(asked.Part) != len(parts) || r.Header.Get("X-Amz-Mp-Object-Size") != strconv.FormatInt(all.size, 10):
+		refuse(w, http.StatusBadRequest, "InvalidRequest")
+	case r.Header.Get(crcHeader) != text(all.crc) || r.Header.Get("X-Amz-Checksum-Type") != "FULL_OBJECT":
+		refuse(w, http.StatusBadRequest, "BadDigest")
+	case !s.put(r, all):
+		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	default:
+		s.mu.Lock()
+		delete(s.uploads, id)
+		s.mu.Unlock()
+		_, _ = io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+	}
+}
+
+func (s *Sink) head(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	o, found := s.objects[r.URL.Path]
+	s.mu.Unlock()
+	if !found {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
+	w.Header().Set(crcHeader, text(o.crc))
+	w.Header().Set("X-Amz-Checksum-Type", "FULL_OBJECT")
+}
+
+func (s *Sink) list(w http.ResponseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for id := range s.uploads {
+		ids = append(ids, "<Upload><Key>j1/1.mp4</Key><UploadId>"+id+"</UploadId></Upload>")
+	}
+	slices.Sort(ids)
+	_, _ = io.WriteString(w, "<ListMultipartUploadsResult>"+strings.Join(ids, "")+"</ListMultipartUploadsResult>")
+}
+
+func text(crc uint64) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, crc))
+}
+
+// combined is the CRC of two pieces, from the CRC of each and the length of the second, as zlib does it:
+// with matrices over GF(2). The store does it in another way, so that neither is its own judge.
+func combined(first, second uint64, length int64) uint64 {
+	var even, odd [64]uint64
+	odd[0] = 0x9a6c9329ac4bc9b5 // one zero bit
+	for n := 1; n < 64; n++ {
+		odd[n] = 1 << (n - 1)
+	}
+	square(&even, &odd) // two
+	square(&odd, &even) // four
+	for ; length > 0; length >>= 1 {
+		square(&even, &odd) // a byte, then ever twice as much
+		if length&1 != 0 {
+			first = times(&even, first)
+		}
+		odd = even
+	}
+	return first ^ second
+}
+
+func times(matrix *[64]uint64, vector uint64) (sum uint64) {
+	for i := 0; vector != 0; i++ {
+		if vector&1 != 0 {
+			sum ^= matrix[i]
+		}
+		vector >>= 1
+	}
+	return sum
+}
+
+func square(to, from *[64]uint64) {
+	for i := range to {
+		to[i] = times(from, from[i])
+	}
+}
