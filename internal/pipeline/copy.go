@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"mime"
-	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
@@ -16,9 +14,21 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
+// mostRestarts is how often a copy begins anew because its source has changed under it.
+const mostRestarts = 2
+
 // copy brings one output into the store and returns it as the store confirmed it.
-func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d magichour.Download) (manifestFile, error) {
-	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, d) }}
+func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (file manifestFile, err error) {
+	for range 1 + mostRestarts {
+		if file, err = p.copyOnce(ctx, job, s, urls); !errors.Is(err, magichour.ErrChanged) {
+			break
+		}
+	}
+	return file, err
+}
+
+func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (manifestFile, error) {
+	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, s.N, urls) }}
 	defer media.close()
 	ext := extension(s.Path, "")
 	if ext == unknownExtension {
@@ -72,13 +82,12 @@ func (l *lazyMedia) close() {
 	}
 }
 
-func (p *Pipeline) open(ctx context.Context, d magichour.Download) (*magichour.Media, error) {
-	media, err := p.api.Open(ctx, d)
-	var answer *magichour.Error
-	if errors.As(err, &answer) && slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone}, answer.Status) {
-		return nil, fmt.Errorf("%w: %s", errExpired, answer.Error())
-	}
-	return media, err
+func (p *Pipeline) open(ctx context.Context, n int, urls *freshest) (*magichour.Media, error) {
+	link := urls.link(n)
+	return p.api.Open(ctx, link, func(ctx context.Context) (_ magichour.Download, err error) {
+		link, err = urls.other(ctx, n, link)
+		return link, err
+	})
 }
 
 // standing looks at what stands where a file belongs, and whether it may be replaced: what this

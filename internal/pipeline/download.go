@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
@@ -58,15 +59,10 @@ func (p *Pipeline) stored(job *tasks.Job, m manifest) outcome {
 }
 
 func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.Source, links map[int]magichour.Download) ([]manifestFile, error) {
+	all := &freshest{links: links, renew: func(ctx context.Context) (map[int]magichour.Download, error) { return p.freshLinks(ctx, job, sources) }}
 	files := make([]manifestFile, 0, len(sources))
 	for _, s := range sources {
-		file, err := p.copy(ctx, job, s, links[s.N])
-		if expired(err) {
-			// The URL has expired since it was asked for: ask once more.
-			if links, err = p.freshLinks(ctx, job, sources); err == nil {
-				file, err = p.copy(ctx, job, s, links[s.N])
-			}
-		}
+		file, err := p.copy(ctx, job, s, all)
 		if err != nil {
 			return nil, fmt.Errorf("copy output %d: %w", s.N, err)
 		}
@@ -75,10 +71,33 @@ func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.
 	return files, nil
 }
 
-// errExpired says that the media host refuses a URL.
-var errExpired = errors.New("the media host refuses the URL")
+// freshest are the URLs of a job's outputs. When one has expired all have: they are asked for once.
+type freshest struct {
+	renew func(context.Context) (map[int]magichour.Download, error)
 
-func expired(err error) bool { return errors.Is(err, errExpired) }
+	mu    sync.Mutex
+	links map[int]magichour.Download
+}
+
+func (f *freshest) link(n int) magichour.Download {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.links[n]
+}
+
+// other returns a URL of an output that is not the one that was refused.
+func (f *freshest) other(ctx context.Context, n int, refused magichour.Download) (magichour.Download, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.links[n] == refused {
+		links, err := f.renew(ctx)
+		if err != nil {
+			return magichour.Download{}, err
+		}
+		f.links = links
+	}
+	return f.links[n], nil
+}
 
 func (p *Pipeline) freshLinks(ctx context.Context, job *tasks.Job, sources []tasks.Source) (map[int]magichour.Download, error) {
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)

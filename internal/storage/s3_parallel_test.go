@@ -59,16 +59,17 @@ func TestS3MemoryIsShared(t *testing.T) {
 func TestS3PartsInParallel(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{}, 16)
-	var hold sync.WaitGroup
-	hold.Add(1)
+	held := make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(held) })
 	sink := &storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
 		if operation(r) == "UploadPart" {
 			arrived <- struct{}{}
-			hold.Wait()
+			<-held
 		}
 		return false
 	}}
 	store := openSink(t, sink, 0)
+	t.Cleanup(letGo) // before the server is closed
 	body := storagetest.Body(6*part, 1)
 	done := make(chan error, 1)
 	go func() {
@@ -82,7 +83,7 @@ func TestS3PartsInParallel(t *testing.T) {
 			t.Fatalf("only %d parts at once", i)
 		}
 	}
-	hold.Done()
+	letGo()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
