@@ -22,7 +22,7 @@ var ErrChanged = errors.New("the media host does not go on with the same file")
 
 // Media is a file being downloaded.
 type Media struct {
-	Body        io.ReadCloser // ends in io.ErrUnexpectedEOF if it is cut short and can't be resumed
+	Body        io.ReadCloser // ends in io.ErrUnexpectedEOF if it is cut short and can't be resumed, in ErrDamaged if it is not what the host said
 	Size        int64         // bytes; -1 if the host did not say
 	OpenEnded   bool          // the host marks the end in no way: a body that was cut looks whole
 	ContentType string
@@ -51,7 +51,7 @@ func (c *Client) Open(ctx context.Context, d Download, fresh func(context.Contex
 	}
 	s.begin(resp)
 	return &Media{
-		Body: s, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
+		Body: &checked{s, digestsIn(resp.Header)}, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
 		OpenEnded: resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor < 2,
 	}, nil
 }
