@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type health struct {
 	draining atomic.Bool
 
 	mu       sync.Mutex
+	proof    storage.Proof
 	storeErr error
 	storeAt  time.Time
 }
@@ -47,7 +49,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	trouble("redis", h.askRedis(r.Context()))
-	trouble("store", h.askStore(r.Context()))
+	proof, err := h.askStore(r.Context())
+	said["store"] = "ok: " + string(proof)
+	trouble("store", err)
 	if h.draining.Load() {
 		status, said["status"] = http.StatusServiceUnavailable, "draining"
 	}
@@ -61,16 +65,31 @@ func (h *health) askRedis(ctx context.Context) error {
 }
 
 // askStore tries the store, unless it was well within the last minute.
-func (h *health) askStore(ctx context.Context) error {
+func (h *health) askStore(ctx context.Context) (storage.Proof, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if time.Since(h.storeAt) < storeValid && h.storeErr == nil {
-		return nil
+		return h.proof, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askStoreFor)
 	defer cancel()
-	h.storeErr, h.storeAt = h.store.Check(ctx), time.Now()
-	return h.storeErr
+	h.proof, h.storeErr = h.store.Check(ctx)
+	h.storeAt = time.Now()
+	return h.proof, h.storeErr
+}
+
+// logStore says at the start how copies are proved, and what is wrong with the store.
+func (h *health) logStore(ctx context.Context, log *slog.Logger) {
+	proof, err := h.askStore(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		log.Error("the store does not work; downloads wait until it does", "reason", err)
+	case proof == storage.ReadBack:
+		log.Warn("store tried", "proof", proof)
+	default:
+		log.Info("store tried", "proof", proof)
+	}
 }
 
 func answer(w http.ResponseWriter, status int, said map[string]string) {

@@ -48,6 +48,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	sweeping, stopSweeping := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() { p.SweepEvery(sweeping); close(swept) }()
+	tried := make(chan struct{})
+	go func() { health.logStore(sweeping, log); close(tried) }()
 	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)))
 
 	select {
@@ -59,6 +61,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	health.draining.Store(true)
 	stopSweeping()
 	<-swept
+	<-tried
 	servers.Shutdown()
 	log.Info("worker stopped")
 	if errors.Is(err, http.ErrServerClosed) {

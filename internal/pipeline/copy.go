@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"mime"
 	"strconv"
+	"strings"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
@@ -51,7 +52,7 @@ func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source,
 		return manifestFile{}, err
 	}
 	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
-		Size: m.Size, ContentType: plausible(m.ContentType), Metadata: metadata(job, s.Path, m), Replace: replace,
+		Size: m.Size, ContentType: plausible(m.ContentType), FileName: strings.ReplaceAll(key, "/", "-"), Metadata: metadata(job, s.Path, m), Replace: replace,
 	})
 	if err == nil && object.Size == 0 {
 		err = errors.New("the media host sent an empty file")
@@ -108,13 +109,14 @@ const (
 	metaJob       = "job"
 	metaOperation = "operation"
 	metaProject   = "project"
+	metaCredits   = "credits"     // charged for the whole project
 	metaSource    = "source"      // path of the URL at Magic Hour
 	metaSize      = "source-size" // bytes that the media host announced
 	metaOpenEnded = "open-ended"  // it announced nothing
 )
 
 func metadata(job *tasks.Job, sourcePath string, m *magichour.Media) map[string]string {
-	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourceName(sourcePath)}
+	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourceName(sourcePath), metaCredits: strconv.Itoa(job.CreditsCharged)}
 	if m.Size >= 0 {
 		meta[metaSize] = strconv.FormatInt(m.Size, 10)
 	}

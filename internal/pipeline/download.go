@@ -36,12 +36,14 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 			return nil, stop(codeAmbiguous, "fetch the files by hand, from the library at Magic Hour", "project %s has files that can't be told apart by the paths of their URLs", job.ProjectID)
 		}
 	}
-	copied, err := p.copyAll(ctx, job, sources, links)
+	told := *job
+	told.CreditsCharged = int(project.CreditsCharged) // what objects and manifest say; the record learns it last
+	copied, err := p.copyAll(ctx, &told, sources, links)
 	if err != nil {
 		return nil, err
 	}
-	m := newManifest(job, int(project.CreditsCharged), copied)
-	if err := p.putManifest(ctx, job, m); err != nil {
+	m := newManifest(&told, copied)
+	if err := p.putManifest(ctx, &told, m); err != nil {
 		return nil, err
 	}
 	p.tidyJob(ctx, job)

@@ -9,6 +9,11 @@
 // the bytes. CRC64NVME is what S3 itself keeps for whole objects made of parts; it finds
 // accidents, not forgers who can write to the bucket.
 //
+// Some stores repeat the checksum that they were told, to whoever asks, and would prove
+// anything. So before the first answer of a store is believed, it is given bytes with a wrong
+// checksum. One that takes them, or has no checksum of an object, is read back instead: every
+// copy, at every proof. Check says which of the two it is.
+//
 // # S3
 //
 // Credentials, region and endpoint are found as the AWS SDK finds them (AWS_* variables,
@@ -19,11 +24,14 @@
 //
 // Without s3:ListBucket, S3 answers 403 instead of 404 for what is not there, which cannot
 // be told from a lost permission. Without s3:ListBucketMultipartUploads only Tidy fails, and
-// says so. No object is ever deleted. With SSE-KMS, the key must allow
-// kms:GenerateDataKey and kms:Decrypt as well.
+// says so. No object is ever deleted. With SSE-KMS, the key must allow kms:GenerateDataKey and
+// kms:Decrypt as well; with tags, s3:PutObjectTagging is needed.
+//
+// The URL of the store may say how every object is made: ?sse=s3, or ?sse=kms&kms-key=ID, and
+// &tag=name=value up to ten times. Without, the bucket's own default encryption holds.
 //
 // Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
-// which Check writes once and leaves there, so that it needs no right to delete.
+// by which a store is tried, and which stays there, so that it needs no right to delete.
 //
 // A body of up to one part is one PutObject; a longer one is a multipart upload, of which up to
 // four parts are sent while the next one is read. A part is 8 MiB, or 1/10,000 of the announced
@@ -38,9 +46,8 @@
 // when no worker runs any more.
 //
 // Nothing is overwritten unless asked: writes carry If-None-Match, so of two writers one
-// wins. A store that does not keep to that, or keeps no CRC64NVME, is refused by Check. It
-// works with AWS S3 and versitygw 1.8; stores that echo a checksum without computing it are
-// found out by a write with a wrong one.
+// wins. A store that does not keep to that is refused by Check. It works with AWS S3 and
+// versitygw 1.8.
 //
 // # Local directory
 //

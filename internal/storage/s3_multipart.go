@@ -35,10 +35,12 @@ type upload struct {
 func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
 	created, err := c.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &c.name, Key: &c.key,
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc64nvme,
-		ChecksumType:      types.ChecksumTypeFullObject,
-		ContentType:       &c.o.ContentType,
-		Metadata:          c.headers(),
+		ChecksumAlgorithm:    types.ChecksumAlgorithmCrc64nvme,
+		ChecksumType:         types.ChecksumTypeFullObject,
+		ContentType:          &c.o.ContentType,
+		ContentDisposition:   c.disposition(),
+		Metadata:             c.headers(),
+		ServerSideEncryption: c.objects.encryption, SSEKMSKeyId: optional(c.objects.kmsKey), Tagging: optional(c.objects.tags),
 	})
 	if err != nil {
 		c.memory.give(first.data)

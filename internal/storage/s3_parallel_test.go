@@ -22,9 +22,14 @@ import (
 // openSink returns a store in a sink, whose copies may hold so many bytes.
 func openSink(t *testing.T, sink http.Handler, memory int64) storage.Store {
 	t.Helper()
+	return openSinkAt(t, sink, "s3://media", memory)
+}
+
+func openSinkAt(t *testing.T, sink http.Handler, url string, memory int64) storage.Store {
+	t.Helper()
 	front := httptest.NewServer(sink)
 	t.Cleanup(front.Close)
-	return openS3With(t, testservers.S3{Endpoint: front.URL, Region: "us-east-1", AccessKey: "a", SecretKey: "b"}, "s3://media", memory, impatient())
+	return openS3With(t, testservers.S3{Endpoint: front.URL, Region: "us-east-1", AccessKey: "a", SecretKey: "b"}, url, memory, impatient())
 }
 
 // part is the size from which on a body goes in parts.

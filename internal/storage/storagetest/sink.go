@@ -24,6 +24,10 @@ type Sink struct {
 	// which it reports, goes no further.
 	Before func(w http.ResponseWriter, r *http.Request) (answered bool)
 
+	// Echo makes it a bad one: it computes nothing, takes everything, and answers the checksum that it
+	// was told. Then it keeps what it is sent.
+	Echo bool
+
 	mu      sync.Mutex
 	objects map[string]sunk
 	uploads map[string]map[int]sunk // by upload id
@@ -36,6 +40,8 @@ type Sink struct {
 type sunk struct {
 	size int64
 	crc  uint64
+	told string // the checksum to answer
+	data []byte // of an echoing sink
 }
 
 // MostUnderWay is the most that was on its way into the sink at one time, in bytes of announced bodies.
@@ -67,17 +73,15 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.begin(w)
 	case r.Method == http.MethodPost:
 		s.complete(w, r)
-	case r.Method == http.MethodHead:
-		s.head(w, r)
+	case r.Method == http.MethodHead, r.Method == http.MethodGet && !query.Has("uploads"):
+		s.object(w, r)
 	case r.Method == http.MethodDelete:
 		s.mu.Lock()
 		delete(s.uploads, query.Get("uploadId"))
 		s.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
-	case query.Has("uploads"):
-		s.list(w)
 	default:
-		refuse(w, http.StatusNotFound, "NoSuchKey")
+		s.list(w)
 	}
 }
 
@@ -100,11 +104,15 @@ func (s *Sink) read(w http.ResponseWriter, r *http.Request) (got sunk, ok bool) 
 		n, err = r.Body.Read(buffer[:])
 		got.size += int64(n)
 		got.crc = crc64nvme.Update(got.crc, buffer[:n])
+		if s.Echo {
+			got.data = append(got.data, buffer[:n]...)
+		}
 	}
+	got.told = r.Header.Get(crcHeader)
 	switch {
 	case err != io.EOF || got.size != r.ContentLength:
 		refuse(w, http.StatusBadRequest, "IncompleteBody")
-	case r.Header.Get(crcHeader) != text(got.crc):
+	case got.told != text(got.crc) && !s.Echo:
 		refuse(w, http.StatusBadRequest, "BadDigest")
 	default:
 		return got, true
@@ -199,16 +207,16 @@ func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
 	var all sunk
 	for i, p := range asked.Part {
 		had, found := parts[p.PartNumber]
-		if !found || p.PartNumber != i+1 || p.ChecksumCRC64NVME != text(had.crc) || p.ETag != `"`+text(had.crc)+`"` {
+		if !found || p.PartNumber != i+1 || p.ChecksumCRC64NVME != had.told || p.ETag != `"`+text(had.crc)+`"` {
 			refuse(w, http.StatusBadRequest, "InvalidPart")
 			return
 		}
-		all = sunk{all.size + had.size, combined(all.crc, had.crc, had.size)}
+		all = sunk{all.size + had.size, combined(all.crc, had.crc, had.size), r.Header.Get(crcHeader), append(all.data, had.data...)}
 	}
 	switch {
 	case len(asked.Part) != len(parts) || r.Header.Get("X-Amz-Mp-Object-Size") != strconv.FormatInt(all.size, 10):
 		refuse(w, http.StatusBadRequest, "InvalidRequest")
-	case r.Header.Get(crcHeader) != text(all.crc) || r.Header.Get("X-Amz-Checksum-Type") != "FULL_OBJECT":
+	case all.told != text(all.crc) && !s.Echo || r.Header.Get("X-Amz-Checksum-Type") != "FULL_OBJECT":
 		refuse(w, http.StatusBadRequest, "BadDigest")
 	case !s.put(r, all):
 		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
@@ -220,17 +228,18 @@ func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Sink) head(w http.ResponseWriter, r *http.Request) {
+func (s *Sink) object(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	o, found := s.objects[r.URL.Path]
 	s.mu.Unlock()
 	if !found {
-		w.WriteHeader(http.StatusNotFound)
+		refuse(w, http.StatusNotFound, "NoSuchKey")
 		return
 	}
 	w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
-	w.Header().Set(crcHeader, text(o.crc))
+	w.Header().Set(crcHeader, o.told)
 	w.Header().Set("X-Amz-Checksum-Type", "FULL_OBJECT")
+	_, _ = w.Write(o.data) // none to a HEAD
 }
 
 func (s *Sink) list(w http.ResponseWriter) {
