@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
@@ -62,16 +63,51 @@ func (p *Pipeline) stored(job *tasks.Job, m manifest) outcome {
 
 func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.Source, links map[int]magichour.Download) ([]manifestFile, error) {
 	all := &freshest{links: links, renew: func(ctx context.Context) (map[int]magichour.Download, error) { return p.freshLinks(ctx, job, sources) }}
-	files := make([]manifestFile, 0, len(sources))
-	for _, s := range sources {
-		file, err := p.copy(ctx, job, s, all)
-		if err != nil {
-			return nil, fmt.Errorf("copy output %d: %w", s.N, err)
+	files, errs := make([]manifestFile, len(sources)), make([]error, len(sources))
+	each(len(sources), outputsAtOnce, func(i int) {
+		if files[i], errs[i] = p.copy(ctx, job, sources[i], all); errs[i] != nil {
+			errs[i] = fmt.Errorf("copy output %d: %w", sources[i].N, errs[i])
 		}
-		files = append(files, file)
+	})
+	for _, err := range errs {
+		if err != nil {
+			return nil, err // the others are copied, and will not be again
+		}
 	}
 	return files, nil
 }
+
+// outputsAtOnce is how many files of one job are copied at the same time. Most are small, and take longer
+// to ask for than to send.
+const outputsAtOnce = 4
+
+// each does something for every number below n, for so many at the same time. A panic comes out here, as
+// if all had been done one after the other.
+func each(n, atOnce int, do func(i int)) {
+	var broken atomic.Value
+	var doing sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		doing.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					broken.CompareAndSwap(nil, recovered{r})
+				}
+				<-slots
+			}()
+			if broken.Load() == nil {
+				do(i)
+			}
+		})
+	}
+	doing.Wait()
+	if r, ok := broken.Load().(recovered); ok {
+		panic(r.value)
+	}
+}
+
+type recovered struct{ value any }
 
 // freshest are the URLs of a job's outputs. When one has expired all have: they are asked for once.
 type freshest struct {

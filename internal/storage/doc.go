@@ -57,5 +57,6 @@
 // content. Both are durable before the object appears, by a hard link that never replaces.
 // Litter of crashed copies is removed by the next Put into the same folder once it is a day
 // old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as
-// reading it. The file system must have hard links, and must be mounted on every worker.
+// reading it; right after the copy the system may answer from its memory, though what it writes is
+// on the disk by then. The file system must have hard links, and must be mounted on every worker.
 package storage
