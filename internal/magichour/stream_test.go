@@ -3,10 +3,13 @@ package magichour
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -369,5 +372,26 @@ func TestContentRange(t *testing.T) {
 		if ok != tt.ok || ok && (from != tt.from || total != tt.total) {
 			t.Errorf("%q: got %d, %d, %t", tt.text, from, total, ok)
 		}
+	}
+}
+
+// TestMediaOverTLS: each file has a connection of its own, also where the host would rather speak HTTP/2.
+func TestMediaOverTLS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(&host{file: file(), script: []trick{func(_ *host, _ http.ResponseWriter, r *http.Request) bool {
+		if r.ProtoMajor != 1 {
+			t.Errorf("came over %s", r.Proto)
+		}
+		return false
+	}}})
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c := clientAt(t, server.URL)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c.media.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	if got, err := readAll(t.Context(), c, nil); err != nil || !bytes.Equal(got, file()) {
+		t.Errorf("got %d bytes, %v", len(got), err)
 	}
 }

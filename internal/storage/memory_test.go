@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -155,7 +156,7 @@ func TestMemoryBound(t *testing.T) {
 func TestLentBodyIsTakenBack(t *testing.T) {
 	t.Parallel()
 	data := []byte("first")
-	body := lend(data)
+	body, _ := lend(t.Context(), data)
 	p := make([]byte, 3)
 	if n, err := body.Read(p); n != 3 || err != nil || string(p) != "fir" {
 		t.Fatalf("got %q, %v", p[:n], err)
@@ -167,6 +168,9 @@ func TestLentBodyIsTakenBack(t *testing.T) {
 	copy(data, "other")
 	if n, err := body.Read(p); n != 0 || !errors.Is(err, errTakenBack) {
 		t.Errorf("read after it was taken back: got %d, %v", n, err)
+	}
+	if n, err := body.writeTo(io.Discard, 5); n != 0 || !errors.Is(err, errTakenBack) {
+		t.Errorf("written after it was taken back: got %d, %v", n, err)
 	}
 	if _, err := body.Seek(0, 0); !errors.Is(err, errTakenBack) {
 		t.Errorf("seek after it was taken back: got %v", err)

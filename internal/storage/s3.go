@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,6 +35,7 @@ type bucket struct {
 	objects objectSettings
 	sizes   partSizes // a field so that tests need no gigabytes
 	memory  *memory
+	seen    atomic.Int64 // when the bucket was there for sure, in ns
 	belief  belief
 }
 
@@ -47,8 +50,9 @@ func forCopies(t *http.Transport) {
 	// Parts that go at the same time need connections of their own: in HTTP/2 they would share one, and
 	// its window.
 	t.ForceAttemptHTTP2 = false
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
+	t.TLSClientConfig.NextProtos = nil // the SDK's transport offers HTTP/2 by now
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	t.DialContext = straight(t.DialContext)
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64
 }
 
@@ -61,6 +65,7 @@ func openS3(ctx context.Context, where location, o Options) (*bucket, error) {
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1" // S3-compatible servers care little; AWS answers with the right one
 	}
+	cfg.HTTPClient = straightClient{cfg.HTTPClient}
 	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
 		so.UsePathStyle = o.PathStyle
 		so.DisableLogOutputChecksumValidationSkipped = true
@@ -115,6 +120,7 @@ func (b *bucket) headWith(ctx context.Context, fullKey string) (object Object, a
 	if err != nil {
 		return Object{}, false, readable(err)
 	}
+	b.seen.Store(time.Now().UnixNano())
 	object = b.object(fullKey, out)
 	if out.ChecksumCRC64NVME != nil && out.ChecksumType == types.ChecksumTypeFullObject {
 		proof, err := b.proof(ctx)
@@ -163,17 +169,27 @@ func (b *bucket) readBack(ctx context.Context, fullKey string, head *s3.HeadObje
 
 // whatIsMissing asks again with GET. The 404 to a HEAD has no body, so it cannot say that it
 // is the bucket that is missing, or at versitygw the account, and not the object: a copy that
-// is safe would look lost.
+// is safe would look lost. Where an object has just been seen the bucket is there, too.
 func (b *bucket) whatIsMissing(ctx context.Context, fullKey string) error {
+	if time.Since(time.Unix(0, b.seen.Load())) < seenFor {
+		return fs.ErrNotExist
+	}
 	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &b.name, Key: &fullKey, Range: aws.String("bytes=0-0"),
 	})
 	if err != nil {
-		return readable(err)
+		err = readable(err)
+		if errors.Is(err, fs.ErrNotExist) {
+			b.seen.Store(time.Now().UnixNano())
+		}
+		return err
 	}
 	_ = out.Body.Close() // an object that came into being just now
 	return fs.ErrNotExist
 }
+
+// seenFor is how long a bucket is believed to be there.
+const seenFor = 5 * time.Second
 
 // Open reads an object. The SDK compares the store's checksum at the end of the body.
 func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {

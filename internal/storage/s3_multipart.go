@@ -93,7 +93,7 @@ func (u *upload) sendAll(ctx context.Context, first part, rest *cutter) error {
 
 // send sends one part with its checksum, which the store verifies.
 func (u *upload) send(ctx context.Context, p part) error {
-	body := lend(p.data)
+	body, ctx := lend(ctx, p.data)
 	defer u.memory.give(p.data)
 	defer body.takeBack()
 	crc := crcBase64(p.crc)

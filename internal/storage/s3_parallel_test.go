@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
@@ -40,6 +43,9 @@ func TestS3MemoryIsShared(t *testing.T) {
 	t.Parallel()
 	sink := &storagetest.Sink{}
 	store := openSink(t, sink, storage.LeastCopyMemory)
+	if _, err := store.Check(t.Context()); err != nil { // its few bytes are no copy
+		t.Fatal(err)
+	}
 	body := storagetest.Body(5*part+3, 1)
 	var copies sync.WaitGroup
 	for i := range 12 {
@@ -175,5 +181,26 @@ func TestS3TooLittleMemory(t *testing.T) {
 	_, err = store.Put(t.Context(), "j1/1.mp4", endlessZeros{}, storage.PutOptions{Size: 1 << 40})
 	if err == nil || !strings.Contains(err.Error(), "HOURGLASS_COPY_MEMORY") {
 		t.Errorf("a body of a TiB: got %v, want what to set", err)
+	}
+}
+
+// Over TLS too every part has a connection of its own, also where the store would rather speak HTTP/2.
+func TestS3NoHTTP2(t *testing.T) {
+	t.Parallel()
+	front := httptest.NewUnstartedServer(&storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.ProtoMajor != 1 {
+			t.Errorf("%s came over %s", operation(r), r.Proto)
+		}
+		return false
+	}})
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+	store := openS3(t, testservers.S3{Endpoint: front.URL, Region: "us-east-1", AccessKey: "a", SecretKey: "b"}, "s3://media",
+		config.WithCustomCABundle(bytes.NewReader(root)), impatient())
+	body := storagetest.Body(3*part, 1)
+	if _, err := store.Put(t.Context(), "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(len(body))}); err != nil {
+		t.Error(err)
 	}
 }

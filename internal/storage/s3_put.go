@@ -61,10 +61,10 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 
 // whole sends a body that is one part.
 func (c *copying) whole(ctx context.Context, p part) error {
-	body := lend(p.data)
+	body, sending := lend(ctx, p.data)
 	defer c.memory.give(p.data)
 	defer body.takeBack()
-	_, err := c.client.PutObject(ctx, &s3.PutObjectInput{
+	_, err := c.client.PutObject(sending, &s3.PutObjectInput{
 		Bucket: &c.name, Key: &c.key,
 		Body:                 body,
 		ContentLength:        aws.Int64(int64(len(p.data))),

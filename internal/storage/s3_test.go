@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -224,4 +225,27 @@ func TestS3CompleteCarriesLengthAndChecksum(t *testing.T) {
 	})
 	_, err := openS3(t, seen, "s3://media").Put(t.Context(), "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: large})
 	wantError(t, err, nil)
+}
+
+// A missing object costs one request, but for now and then a second one: the answer to the first can't say
+// that it is the bucket that is missing.
+func TestS3MissingCostsOneRequest(t *testing.T) {
+	t.Parallel()
+	server := testservers.VersityGW(t, "media")
+	var gets atomic.Int64
+	seen := faulty(t, server, func(r *http.Request) fault {
+		if operation(r) == http.MethodGet {
+			gets.Add(1)
+		}
+		return fault{}
+	})
+	store := openS3(t, seen, "s3://media")
+	for range 10 {
+		if _, err := store.Head(t.Context(), "j1/1.mp4"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want fs.ErrNotExist", err)
+		}
+	}
+	if n := gets.Load(); n != 1 {
+		t.Errorf("asked %d times whether the bucket is there, want once", n)
+	}
 }
