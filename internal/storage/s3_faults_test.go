@@ -256,3 +256,46 @@ func wantError(t *testing.T, err, want error) {
 		t.Errorf("got %q, want the key in it and no query", text)
 	}
 }
+
+// A worker may be told to stop at any moment. No moment leaves an upload behind, or half an object.
+func TestS3CanceledAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	server := testservers.VersityGW(t, "media")
+	for _, on := range []string{"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "PutObject", "HeadObject"} {
+		for _, when := range []string{"before", "after"} {
+			t.Run(on+" "+when, func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				seen := faulty(t, server, func(r *http.Request) fault {
+					switch {
+					case operation(r) != on || isProbe(r):
+						return fault{}
+					case when == "before":
+						cancel()
+						return fault{}
+					}
+					return fault{response: func(*http.Response) { cancel() }}
+				})
+				prefix, size := strings.ReplaceAll(on+when, " ", "-"), large
+				if on == "PutObject" {
+					size = small
+				}
+				body := storagetest.Body(size, 1)
+				_, err := openS3(t, seen, "s3://media/"+prefix).Put(ctx, "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(size)})
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want context.Canceled", err)
+				}
+				wantNoUploads(t, server, prefix+"/")
+				calm := openS3(t, server, "s3://media/"+prefix)
+				object, err := calm.Head(t.Context(), "j1/1.mp4")
+				if err == nil && object.Checksum != storagetest.Checksum(body) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("afterwards there is %+v, %v", object, err)
+				}
+				if _, err := calm.Put(t.Context(), "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(size)}); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			})
+		}
+	}
+}

@@ -33,15 +33,7 @@ type upload struct {
 // inParts sends a body of more than one part. It becomes an object in one step, at Complete,
 // or not at all.
 func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
-	created, err := c.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &c.name, Key: &c.key,
-		ChecksumAlgorithm:    types.ChecksumAlgorithmCrc64nvme,
-		ChecksumType:         types.ChecksumTypeFullObject,
-		ContentType:          &c.o.ContentType,
-		ContentDisposition:   c.disposition(),
-		Metadata:             c.headers(),
-		ServerSideEncryption: c.objects.encryption, SSEKMSKeyId: optional(c.objects.kmsKey), Tagging: optional(c.objects.tags),
-	})
+	created, err := c.create(ctx)
 	if err != nil {
 		c.memory.give(first.data)
 		return fmt.Errorf("begin upload: %w", readable(err))
@@ -57,6 +49,32 @@ func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
 		return c.settle(ctx, err)
 	}
 	return nil
+}
+
+// create begins an upload, and hears of it also when ctx ends meanwhile: nobody could abort one whose id
+// is not known.
+func (c *copying) create(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
+	ctx, cancel := outliving(ctx)
+	defer cancel()
+	return c.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &c.name, Key: &c.key,
+		ChecksumAlgorithm:    types.ChecksumAlgorithmCrc64nvme,
+		ChecksumType:         types.ChecksumTypeFullObject,
+		ContentType:          &c.o.ContentType,
+		ContentDisposition:   c.disposition(),
+		Metadata:             c.headers(),
+		ServerSideEncryption: c.objects.encryption, SSEKMSKeyId: optional(c.objects.kmsKey), Tagging: optional(c.objects.tags),
+	})
+}
+
+// outliving ends abortLimit after ctx does.
+func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
+	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(abortLimit, cancel) })
+	return long, func() {
+		stop()
+		cancel()
+	}
 }
 
 // sendAll reads parts and sends each as soon as it is read, some at the same time. The first error ends

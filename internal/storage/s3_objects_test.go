@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/seed-290c2414/hourglass/internal/storage"
@@ -55,10 +54,7 @@ func TestS3ObjectsAreMadeAsTheURLSays(t *testing.T) {
 func TestS3TagsAreKept(t *testing.T) {
 	t.Parallel()
 	server := testservers.VersityGW(t, "media")
-	client := s3.New(s3.Options{
-		BaseEndpoint: &server.Endpoint, Region: server.Region, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-	})
+	client := plainClient(server)
 	for _, size := range []int{small, large} {
 		body := storagetest.Body(size, 1)
 		_, err := openS3(t, server, "s3://media/prefix?tag=team=media").Put(t.Context(), "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(size), FileName: "j1-1.mp4", Replace: true})

@@ -11,31 +11,55 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
-// wantNoUploads makes sure that no parts are left that nobody sees and somebody pays for.
-func wantNoUploads(t *testing.T, server testservers.S3, prefix string) {
+// uploads lists the uploads that are neither complete nor aborted.
+func uploads(t *testing.T, server testservers.S3, prefix string) []types.MultipartUpload {
 	t.Helper()
-	client := s3.New(s3.Options{
-		BaseEndpoint: &server.Endpoint, Region: server.Region, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-	})
-	out, err := client.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{
+	out, err := plainClient(server).ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{
 		Bucket: aws.String("media"), Prefix: &prefix,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, upload := range out.Uploads {
+	return out.Uploads
+}
+
+// plainClient speaks to a server without anything of ours between.
+func plainClient(server testservers.S3) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: &server.Endpoint, Region: server.Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
+	})
+}
+
+// wantNoUploads makes sure that no parts are left that nobody sees and somebody pays for.
+func wantNoUploads(t *testing.T, server testservers.S3, prefix string) {
+	t.Helper()
+	for _, upload := range uploads(t, server, prefix) {
 		t.Errorf("left behind: upload of %s", aws.ToString(upload.Key))
+	}
+}
+
+// waitForUpload waits until one has begun.
+func waitForUpload(t *testing.T, server testservers.S3) {
+	t.Helper()
+	for end := time.After(20 * time.Second); len(uploads(t, server, "")) == 0; {
+		select {
+		case <-end:
+			t.Fatal("no upload has begun")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
