@@ -54,7 +54,7 @@ func flags() []cli.Flag {
 	return []cli.Flag{
 		settings.RedisFlag(),
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
-		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir"),
+		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir; docs/storage.md says what may follow as a query"),
 		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: settings.From(varPathStyle)},
 		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez and /readyz; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
