@@ -22,8 +22,14 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	@scripts/install-tools
 	go vet ./...
 	go test -race -timeout 9m $(or $(ARGS),./...)
+	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults)$$' ./internal/pipeline)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/)
 	$(if $(ARGS),,go test -C test/bench -timeout 5m .)
+
+.PHONY: torture
+torture: ## kill, freeze and cut off everything while 500 jobs run; HOURGLASS_TORTURE_JOBS and _TIME, HOURGLASS_SEED
+	@scripts/install-tools
+	go test -tags torture -count=1 -timeout 30m -v -run '^TestTorture$$' ./internal/e2e
 
 .PHONY: browser
 browser: ## look at the demo's dashboard in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures

@@ -49,17 +49,15 @@ func (c *Client) Job(ctx context.Context, id string) (*Job, error) {
 // unseen tells what is known of a job that was enqueued as a bare task and that no worker has
 // seen yet, or that was refused at first sight.
 func (c *Client) unseen(ctx context.Context, id string) (*Job, error) {
-	first := &Create{Header: Header{JobID: id, Epoch: 1}}
-	info, err := c.inspector.GetTaskInfo(StageCreate.Queue(), TaskID(first))
-	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+	info, first, err := c.bareTask(ctx, id)
+	if errors.Is(err, ErrNotFound) {
 		// Between the two looks a worker may have written the record and ended the task.
 		job, _, err := c.load(ctx, id)
 		return job, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at task %s: %w", TaskID(first), err)
+		return nil, err
 	}
-	_ = json.Unmarshal(info.Payload, first) // what can't be read stays empty
 	job := &Job{Status: Status{
 		V: Version, ID: id, Operation: first.Operation, State: Pending,
 		Outputs: []Output{}, Warnings: []string{}, CreatedAt: first.CreatedAt, UpdatedAt: first.CreatedAt,
@@ -72,6 +70,23 @@ func (c *Client) unseen(ctx context.Context, id string) (*Job, error) {
 		job.Error = &Error{Stage: string(StageCreate), Code: "bad_task", Message: info.LastErr, Hint: "mend the task and enqueue it under a new id; nothing was charged"}
 	}
 	return job, nil
+}
+
+// bareTask finds the task of a job without a record, and what can be read of its payload.
+func (c *Client) bareTask(ctx context.Context, id string) (*asynq.TaskInfo, *Create, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	first := &Create{Header: Header{JobID: id, Epoch: 1}}
+	info, err := c.inspector.GetTaskInfo(StageCreate.Queue(), TaskID(first))
+	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at task %s: %w", TaskID(first), err)
+	}
+	_ = json.Unmarshal(info.Payload, first) // what can't be read stays empty
+	return info, first, nil
 }
 
 // Wait returns the job once there is nothing more to wait for: it is done, failed, canceled or

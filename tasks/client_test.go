@@ -111,6 +111,45 @@ func TestSubmitBesideAForeignTask(t *testing.T) {
 	})
 }
 
+// TestSubmitBesideATaskThatHasEnded: a task of an earlier life of the id, whose record has expired, moves
+// nothing any more.
+func TestSubmitBesideATaskThatHasEnded(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, c := t.Context(), NewClient(rdb)
+		queue := "asynq:{" + StageCreate.Queue() + "}:"
+		for id, end := range map[string]func() error{
+			"archived": func() error { return c.inspector.ArchiveTask(StageCreate.Queue(), "archived:create") },
+			"completed": func() error { // as a server does it
+				_, err := rdb.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+					tx.LRem(ctx, queue+"pending", 0, "completed:create")
+					tx.ZAdd(ctx, queue+"completed", redis.Z{Score: float64(time.Now().Add(time.Hour).Unix()), Member: "completed:create"})
+					tx.HSet(ctx, queue+"t:completed:create", "state", "completed")
+					return nil
+				})
+				return err
+			},
+		} {
+			task, err := NewCreate(textToVideo(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.queue.EnqueueContext(ctx, task, asynq.Retention(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			if job, err := c.Submit(ctx, textToVideo(id)); err != nil || job.Epoch != 2 {
+				t.Errorf("%s: got %+v, %v; want it in the next epoch", id, job, err)
+			}
+			if info, err := c.inspector.GetTaskInfo(StageCreate.Queue(), id+":create~2"); err != nil || info.State != asynq.TaskStatePending {
+				t.Errorf("%s: its own task: %+v, %v", id, info, err)
+			}
+		}
+	})
+}
+
 func TestJobOfABareTask(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, rdb *redis.Client) {

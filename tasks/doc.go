@@ -20,7 +20,8 @@
 // newer than this version, such as a model, is sent, and stands in Job.Warnings.
 //
 // A job ends as Done, Failed or Canceled, or is parked as Unknown when nobody can tell whether it
-// was charged; Job.Error then says what happened and what to do. From StoredAt on its files may be
+// was charged; Job.Error then says what happened and what to do: Client.Retry puts a failed job back on
+// the road, Client.Resolve tells what became of a purchase, and Client.Cancel ends a job that nobody wants. From StoredAt on its files may be
 // used: they are proved, and only the original at Magic Hour is still to be deleted.
 //
 // What stands here as JSON is a contract: fields are added, and never renamed or removed. Unknown

@@ -151,3 +151,23 @@ func ExampleNewCreate() {
 	// hourglass-create order-4711:create
 	// true
 }
+
+// A job that nobody wants any more is canceled: before its create at no cost.
+func ExampleClient_Cancel() {
+	ctx := context.Background()
+	client := tasks.NewClient(connect())
+	if _, err := client.Submit(ctx, tasks.Request{ID: "order-4711", Operation: "ai-image-generator", Body: []byte(`{"image_count":1,"style":{"prompt":"a tin robot"}}`)}); err != nil {
+		log.Fatal(err)
+	}
+	job, err := client.Cancel(ctx, "order-4711")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(job.ID, "is", job.State)
+
+	_, err = client.Retry(ctx, "order-4711", false)
+	fmt.Println(errors.Is(err, tasks.ErrState), err)
+	// Output:
+	// order-4711 is canceled
+	// true not possible where the job stands: job order-4711 was canceled: submit the request under another id
+}

@@ -94,7 +94,7 @@ type Hold struct {
 }
 
 // A Job is the record that Hourglass keeps of a job: its status, the request, and the marks by
-// which the stages tell what has already happened. Only the worker changes it.
+// which the stages tell what has already happened. Workers change it, and Client does for a person.
 type Job struct {
 	Status
 
@@ -117,27 +117,13 @@ type Job struct {
 	Unproved     int        `json:"unproved,omitempty"`      // how often a copy was not what it had been
 	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
 	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
+	Earlier      []string   `json:"earlier,omitempty"`       // projects that were followed before a person had it bought anew
+	FreeSince    *time.Time `json:"free_since,omitempty"`    // since when nothing is in its way that a person had to mend; its age counts from then
 
 	// Later holds the fields that a later version has written and this one does not know. They
 	// are kept when the record is saved. Fields within fields are not: they need a new version.
 	Later map[string]json.RawMessage `json:"-"`
 }
-
-// An Attempt is one try to buy the project of a job.
-type Attempt struct {
-	Token   string    `json:"token"` // random; part of the project's name
-	At      time.Time `json:"at"`    // when the mark was set
-	Outcome Outcome   `json:"outcome,omitempty"`
-}
-
-// An Outcome is what became of an attempt; the zero Outcome is not known.
-type Outcome string
-
-// The outcomes of an attempt.
-const (
-	Charged    Outcome = "charged"     // the API answered with a project
-	NotCharged Outcome = "not_charged" // provably nothing was bought
-)
 
 // A Source ties an output to the path of its URL at Magic Hour. The API promises no order, so
 // later answers are matched by path.
@@ -149,14 +135,6 @@ type Source struct {
 	// OpenEnded: the media host did not say where the file ends, so whether the copy is whole
 	// can't be proved, and the original is kept.
 	OpenEnded bool `json:"open_ended,omitempty"`
-}
-
-// Mark returns the attempt whose outcome is not known, or nil.
-func (j *Job) Mark() *Attempt {
-	if n := len(j.Attempts); n > 0 && j.Attempts[n-1].Outcome == "" {
-		return &j.Attempts[n-1]
-	}
-	return nil
 }
 
 // Next returns the payload of the task that moves the job on from where it stands, or nil for
@@ -185,5 +163,6 @@ func (j *Job) Clone() *Job {
 	c.Attempts = slices.Clone(j.Attempts)
 	c.Sources = slices.Clone(j.Sources)
 	c.Orphans = slices.Clone(j.Orphans)
+	c.Earlier = slices.Clone(j.Earlier)
 	return &c
 }

@@ -110,12 +110,12 @@ func (*Download) Stage() Stage { return StageDownload }
 // Stage returns StageCleanup.
 func (*Cleanup) Stage() Stage { return StageCleanup }
 
-// The queue's own limit of retries stands well above the attempts that the pipeline allows,
-// which ends a job itself and says why: asynq would archive a task at its limit even where the
-// error costs no attempt, and without a word to the record.
+// The queue's own limit of retries stands far above what the give-up time allows: the pipeline ends a
+// job itself, and says why. Otherwise asynq would archive a task at its limit even where
+// the error costs no attempt, and without a word to the record.
 const (
-	createRetries = 50
-	paidRetries   = 200
+	createRetries = 10_000
+	paidRetries   = 2_000
 )
 
 // Options of a create allow for one request, with the look at the store before it.
@@ -140,6 +140,15 @@ func (p *Cleanup) Options() []asynq.Option {
 
 func options(s Stage, id string, retries int, timeout time.Duration) []asynq.Option {
 	return []asynq.Option{asynq.Queue(s.Queue()), asynq.TaskID(id), asynq.MaxRetry(retries), asynq.Timeout(timeout)}
+}
+
+// Job makes the record of the job that a bare task asks for.
+func (p *Create) Job() (*Job, error) {
+	job, err := NewJob(Request{ID: p.JobID, Operation: p.Operation, Body: p.Body, Options: p.JobOptions}, p.CreatedAt)
+	if err == nil {
+		job.Epoch = p.Epoch
+	}
+	return job, err
 }
 
 // TaskID returns the id of a payload's task.

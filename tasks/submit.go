@@ -124,6 +124,9 @@ func (c *Client) holdsOwnTask(job *Job) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at task %s: %w", TaskID(next), err)
 	}
+	if info.State == asynq.TaskStateArchived || info.State == asynq.TaskStateCompleted {
+		return false, nil // of an earlier life of this id, whose record has expired
+	}
 	p, err := Decode(asynq.NewTask(info.Type, info.Payload))
 	if err != nil {
 		return false, nil //nolint:nilerr // what can't be read is not ours

@@ -91,7 +91,8 @@ func codeOf(err error) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	commands := []*cli.Command{
 		submitCommand(stdin, stdout, stderr), batchCommand(stdin, stdout, stderr), statusCommand(stdout),
-		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), operationsCommand(stdout),
+		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), cancelCommand(stdout), retryCommand(stdout),
+		resolveCommand(stdout, stderr), operationsCommand(stdout),
 	}
 	for _, c := range commands {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job, or operation"})

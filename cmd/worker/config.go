@@ -25,6 +25,8 @@ const description = `Secrets come from the environment or from a file, never fro
 
 MAGIC_HOUR_API_KEY (or MAGIC_HOUR_API_KEY_FILE) is the API's key; required. The file is read
 again at every call, so that the key can be rotated.
+MAGIC_HOUR_WEBHOOK_SECRET (or MAGIC_HOUR_WEBHOOK_SECRET_FILE) is the secret of the webhook at Magic
+Hour, or several with commas while it is rotated; without it nothing is served at /webhooks/magichour.
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or each with _FILE), and all else
 that the AWS SDK reads: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...`
 
@@ -41,6 +43,7 @@ const (
 	varTaskRetention = "HOURGLASS_TASK_RETENTION"
 	varGiveUp        = "HOURGLASS_GIVE_UP"
 	varCopyMemory    = "HOURGLASS_COPY_MEMORY"
+	varTolerance     = "HOURGLASS_WEBHOOK_TOLERANCE"
 	varLogFormat     = "HOURGLASS_LOG_FORMAT"
 	varLogLevel      = "HOURGLASS_LOG_LEVEL"
 )
@@ -49,14 +52,15 @@ func varConcurrency(s tasks.Stage) string {
 	return "HOURGLASS_" + strings.ToUpper(string(s)) + "_CONCURRENCY"
 }
 
-// flags declares every setting once: variable, default, meaning, and what it takes.
+// flags declares every setting once: variable, default, meaning, and what it takes. All but that of Redis
+// are no business of the subcommands: Local.
 func flags() []cli.Flag {
 	return []cli.Flag{
 		settings.RedisFlag(),
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
 		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir; docs/storage.md says what may follow as a query"),
-		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: settings.From(varPathStyle)},
-		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez and /readyz; port 0 takes a free one and logs it"),
+		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Local: true, Sources: settings.From(varPathStyle)},
+		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz and /metrics; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
 		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
@@ -68,17 +72,18 @@ func flags() []cli.Flag {
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
 		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
+		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),
 	}
 }
 
 func text(variable, value, usage string) cli.Flag {
-	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable)}
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Local: true, Sources: settings.From(variable)}
 }
 
 func count(variable string, value int, usage string) cli.Flag {
-	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Sources: settings.From(variable), Validator: func(n int) error {
+	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Local: true, Sources: settings.From(variable), Validator: func(n int) error {
 		if n < 1 {
 			return settings.Usage("%s: must be at least 1, not %d", variable, n)
 		}
@@ -88,7 +93,7 @@ func count(variable string, value int, usage string) cli.Flag {
 
 // size is a number of bytes as people write it.
 func size(variable string, value, least int64, usage string) cli.Flag {
-	return &cli.StringFlag{Name: settings.FlagName(variable), Value: sizeText(value), Usage: usage + "; a size such as 256MiB or 1GiB", Sources: settings.From(variable), Validator: func(text string) error {
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: sizeText(value), Usage: usage + "; a size such as 256MiB or 1GiB", Local: true, Sources: settings.From(variable), Validator: func(text string) error {
 		if bytes, err := parseSize(text); err != nil || bytes < least {
 			return settings.Usage("%s: %q: want a size such as 256MiB or 1GiB, at least %s", variable, text, sizeText(least))
 		}
@@ -123,7 +128,7 @@ func sizeText(bytes int64) string {
 const durationForm = "; a duration such as 90s or 24h"
 
 func duration(variable string, value time.Duration, usage string) cli.Flag {
-	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + durationForm, Sources: settings.From(variable), Validator: func(d time.Duration) error {
+	return &cli.DurationFlag{Name: settings.FlagName(variable), Value: value, Usage: usage + durationForm, Local: true, Sources: settings.From(variable), Validator: func(d time.Duration) error {
 		if d < 0 {
 			return settings.Usage("%s: must not be negative: %s", variable, d)
 		}
@@ -140,6 +145,8 @@ type config struct {
 	drain                         time.Duration
 	copyMemory                    int64
 	pipeline                      pipeline.Settings
+	webhookSecrets                func() ([]string, error) // nil: no webhooks
+	webhookTolerance              time.Duration
 	logJSON                       bool
 	logLevel                      slog.Level
 }
@@ -173,6 +180,12 @@ func read(c *cli.Command) (config, error) {
 	}
 	if conf.pipeline.RecordTTL < time.Minute || conf.pipeline.GiveUp < time.Minute {
 		return conf, settings.Usage("%s and %s: must be at least 1m", varRecordTTL, varGiveUp)
+	}
+	if conf.webhookTolerance = long(varTolerance); conf.webhookTolerance < time.Second {
+		return conf, settings.Usage("%s: must be at least 1s", varTolerance)
+	}
+	if conf.webhookSecrets, err = webhookSecrets(); err != nil {
+		return conf, err
 	}
 	for name := range strings.SplitSeq(get(varStages), ",") {
 		stage := tasks.Stage(strings.TrimSpace(name))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -11,81 +12,119 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 )
 
-// health answers whether the process lives, and whether it can do its work.
+// health answers whether the process lives, and whether what it needs is there.
 type health struct {
-	rdb      redis.UniversalClient
-	store    storage.Store
+	parts    map[string]*part
+	webhook  http.Handler // nil: none
 	draining atomic.Bool
-
-	mu       sync.Mutex
-	proof    storage.Proof
-	storeErr error
-	storeAt  time.Time
 }
 
 const (
 	askRedisFor = 2 * time.Second
 	askStoreFor = 10 * time.Second
-	storeValid  = time.Minute // how long an answer of the store is believed: each one costs writes
+	askAPIFor   = 10 * time.Second
+	believe     = time.Minute // a good answer of the store costs writes, one of the API counts against its limits
 )
 
-func (h *health) handler() http.Handler {
+func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Client) *health {
+	return &health{parts: map[string]*part{
+		"redis": {limit: askRedisFor, ask: func(ctx context.Context) (string, error) { return "", records.Check(ctx, rdb) }},
+		"store": {limit: askStoreFor, believe: believe, ask: func(ctx context.Context) (string, error) {
+			proof, err := store.Check(ctx)
+			return string(proof), err
+		}},
+		"api": {limit: askAPIFor, believe: believe, ask: func(ctx context.Context) (string, error) {
+			_, err := api.Account(ctx)
+			var answer *magichour.Error
+			if errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests {
+				return "", nil // it answers
+			}
+			return "", err
+		}},
+	}}
+}
+
+func (h *health) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.ready)
+	if h.webhook != nil {
+		mux.Handle("POST "+webhookPath, h.webhook)
+	}
 	return mux
 }
 
+// ready asks all parts at once: a probe does not wait for the sum of their limits.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	status, said := http.StatusOK, map[string]string{"status": "ok", "redis": "ok", "store": "ok"}
-	trouble := func(what string, err error) {
-		if err != nil {
-			status, said[what], said["status"] = http.StatusServiceUnavailable, err.Error(), "not ready"
-		}
+	status, said := http.StatusOK, map[string]string{"status": "ok"}
+	ctx := r.Context()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	for name, part := range h.parts {
+		asking.Go(func() {
+			how, err := part.check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			said[name] = "ok"
+			if how != "" {
+				said[name] = "ok: " + how
+			}
+			if err != nil {
+				status, said[name], said["status"] = http.StatusServiceUnavailable, magichour.Redact(err.Error()), "not ready"
+			}
+		})
 	}
-	trouble("redis", h.askRedis(r.Context()))
-	proof, err := h.askStore(r.Context())
-	said["store"] = "ok: " + string(proof)
-	trouble("store", err)
+	asking.Wait()
 	if h.draining.Load() {
 		status, said["status"] = http.StatusServiceUnavailable, "draining"
 	}
 	answer(w, status, said)
 }
 
-func (h *health) askRedis(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askRedisFor)
-	defer cancel()
-	return h.rdb.Ping(ctx).Err()
+// A part is something outside that the worker needs.
+type part struct {
+	// ask also says how the part does its work, if that is worth a word.
+	ask     func(context.Context) (how string, err error)
+	limit   time.Duration // for one answer
+	believe time.Duration // how long a good answer holds
+
+	mu  sync.Mutex
+	how string
+	err error
+	at  time.Time
 }
 
-// askStore tries the store, unless it was well within the last minute.
-func (h *health) askStore(ctx context.Context) (storage.Proof, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.storeAt) < storeValid && h.storeErr == nil {
-		return h.proof, nil
+// check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
+// waited for it, or a part that is slow but well would never be ready for an impatient probe.
+func (p *part) check(ctx context.Context) (how string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) < p.believe && p.err == nil {
+		return p.how, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askStoreFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit)
 	defer cancel()
-	h.proof, h.storeErr = h.store.Check(ctx)
-	h.storeAt = time.Now()
-	return h.proof, h.storeErr
+	p.how, p.err = p.ask(ctx)
+	p.at = time.Now()
+	return p.how, p.err
 }
 
 // logStore says at the start how copies are proved, and what is wrong with the store.
 func (h *health) logStore(ctx context.Context, log *slog.Logger) {
-	proof, err := h.askStore(ctx)
+	proof, err := h.parts["store"].check(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
 		log.Error("the store does not work; downloads wait until it does", "reason", err)
-	case proof == storage.ReadBack:
+	case proof == string(storage.ReadBack):
 		log.Warn("store tried", "proof", proof)
 	default:
 		log.Info("store tried", "proof", proof)

@@ -46,6 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Writer:      stdout,
 		ErrWriter:   stderr,
 		Flags:       flags(),
+		Commands:    []*cli.Command{holdCommand(stdout), releaseCommand(stdout)},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			config, err := read(c)
 			if err != nil {

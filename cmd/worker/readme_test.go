@@ -41,6 +41,7 @@ func TestREADMEHasTheSettings(t *testing.T) {
 func rows() []string {
 	rows := []string{
 		"| `MAGIC_HOUR_API_KEY` | the API's key; required. No flag: flags show in the list of processes | |",
+		"| `MAGIC_HOUR_WEBHOOK_SECRET` | secret of the webhook at Magic Hour, or several with commas while it is rotated; without it nothing is served at `/webhooks/magichour`. No flag | |",
 		"| `AWS_*` | keys, region, endpoint (`AWS_ENDPOINT_URL_S3`) and all else, as the AWS SDK reads them | |",
 	}
 	for _, f := range flags() {

@@ -34,13 +34,16 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
-	health := &health{rdb: rdb, store: store}
-	server := &http.Server{Handler: health.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	p := pipeline.New(api, store, rdb, log, c.pipeline)
+	health := newHealth(rdb, store, api)
+	if c.webhookSecrets != nil {
+		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
+	}
+	server := &http.Server{Handler: health.handler(metrics(p)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
 
-	p := pipeline.New(api, store, rdb, log, c.pipeline)
 	servers, err := p.Serve(rdb, c.handlers, c.drain)
 	if err != nil {
 		return err
@@ -50,7 +53,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	go func() { p.SweepEvery(sweeping); close(swept) }()
 	tried := make(chan struct{})
 	go func() { health.logStore(sweeping, log); close(tried) }()
-	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)))
+	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)), "webhooks", c.webhookSecrets != nil)
 
 	select {
 	case err = <-failed:
@@ -60,9 +63,9 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	log.Info("draining", "for", c.drain.String())
 	health.draining.Store(true)
 	stopSweeping()
+	servers.Shutdown()
 	<-swept
 	<-tried
-	servers.Shutdown()
 	log.Info("worker stopped")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/storage"
@@ -95,6 +97,9 @@ func TestWrongSettings(t *testing.T) {
 		{"memory for less than two parts", "HOURGLASS_COPY_MEMORY", "15MiB", nil},
 		{"memory without a number", "HOURGLASS_COPY_MEMORY", "MiB", nil},
 		{"memory in units of disks", "HOURGLASS_COPY_MEMORY", "256MB", nil},
+		{"webhooks of no age", "HOURGLASS_WEBHOOK_TOLERANCE", "0s", nil},
+		{"an empty secret among others", "MAGIC_HOUR_WEBHOOK_SECRET", "whsec_canary,,whsec_b", nil},
+		{"a webhook secret that is not there", "MAGIC_HOUR_WEBHOOK_SECRET_FILE", "/nowhere/secret", nil},
 		{"log format", "HOURGLASS_LOG_FORMAT", "xml", nil},
 		{"log level", "HOURGLASS_LOG_LEVEL", "loud", nil},
 		{"Redis", "REDIS_URL", "http://:canary@host", nil},
@@ -171,9 +176,16 @@ func (l lines) find(t *testing.T, text string) string {
 	}
 }
 
-// TestWorkerBeforeRedis: a worker whose Redis is not there yet stays up and says so.
-func TestWorkerBeforeRedis(t *testing.T) {
+// TestReadiness: a worker whose Redis is not there yet stays up, and says what it lacks: that alone,
+// and without the key.
+func TestReadiness(t *testing.T) {
 	clean(t)
+	fake := magichourtest.New(magichourtest.Options{})
+	if err := fake.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close()
+	t.Setenv("MAGIC_HOUR_BASE_URL", fake.URL())
 	t.Setenv("HOURGLASS_LOG_FORMAT", "json")
 	t.Setenv("HOURGLASS_DRAIN", "1s")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -182,12 +194,33 @@ func TestWorkerBeforeRedis(t *testing.T) {
 	}
 	_ = l.Close()
 	t.Setenv("REDIS_URL", "redis://"+l.Addr().String())
-	if status, said := worker(t); status != http.StatusServiceUnavailable || said["redis"] == "ok" || !strings.HasPrefix(said["store"], "ok: every copy is read back") {
+	if status, said := worker(t); status != http.StatusServiceUnavailable || said["redis"] == "ok" || !strings.HasPrefix(said["store"], "ok: every copy is read back") || said["api"] != "ok" {
 		t.Errorf("/readyz without Redis: %d %v", status, said)
 	}
 	t.Setenv("REDIS_URL", "redis://"+testservers.Redis(t))
-	if status, said := worker(t); status != http.StatusOK || said["redis"] != "ok" {
+	if status, said := worker(t); status != http.StatusOK || !maps.Equal(said, map[string]string{"status": "ok", "redis": "ok", "store": "ok: " + string(storage.ReadLocal), "api": "ok"}) {
 		t.Errorf("/readyz with Redis: %d %v", status, said)
+	}
+	fake.RevokeKey(true)
+	if status, said := worker(t); status != http.StatusServiceUnavailable || !strings.Contains(said["api"], "401") || strings.Contains(said["api"], "mhk_test") || said["redis"] != "ok" || !strings.HasPrefix(said["store"], "ok: ") {
+		t.Errorf("/readyz with a key that is rejected: %d %v", status, said)
+	}
+}
+
+// TestPartIsBelieved: a good answer holds for a while, and a bad one not at all.
+func TestPartIsBelieved(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	var answer error
+	p := &part{limit: time.Minute, believe: time.Hour, ask: func(context.Context) (string, error) { asked++; return "well", answer }}
+	for i, want := range []struct {
+		answer error
+		asked  int
+	}{{io.EOF, 1}, {io.EOF, 2}, {nil, 3}, {io.EOF, 3}} {
+		answer = want.answer
+		if _, err := p.check(t.Context()); asked != want.asked || asked > i && !errors.Is(err, answer) {
+			t.Errorf("question %d: got %v after %d answers, want %d", i+1, err, asked, want.asked)
+		}
 	}
 }
 

@@ -142,7 +142,7 @@ func (f *fleet) interrupt(id string) {
 	if err := waiting.process.Process.Signal(syscall.SIGINT); err != nil {
 		f.t.Fatal(err)
 	}
-	_ = waiting.process.Wait() // the exit code says it
+	<-waiting.exited
 	if code := waiting.process.ProcessState.ExitCode(); code != 130 || waiting.find("enqueue wait "+id) == "" {
 		f.t.Errorf("interrupted: exit %d: %s", code, waiting.text())
 	}

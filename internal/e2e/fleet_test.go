@@ -57,8 +57,8 @@ type fleet struct {
 	redisURL  string
 	s3        testservers.S3
 	api       string // of fakehour
-	media     string
 	env       []string
+	rdb       *redis.Client
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	client    *tasks.Client
@@ -68,33 +68,49 @@ type fleet struct {
 // newFleet starts Redis, an S3 server and fakehour. Workers are started by the test.
 func newFleet(t *testing.T, fakehour ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, s3: testservers.VersityGW(t, "media")}
-	addr := testservers.Redis(t)
+	f := fleetAt(t, testservers.Redis(t))
+	f.startFake(fakehour...)
+	return f
+}
+
+// fleetAt starts an S3 server for a fleet whose Redis is there, and which has no API yet.
+func fleetAt(t *testing.T, redisAddr string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, s3: testservers.VersityGW(t, "media"), redisURL: "redis://" + redisAddr + "/0"}
 	var err error
 	if f.bin, err = programs(); err != nil {
 		t.Fatal(err)
 	}
-	f.redisURL = "redis://" + addr + "/0"
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	rdb := redis.NewClient(&redis.Options{Addr: redisAddr})
 	t.Cleanup(func() { _ = rdb.Close() })
-	f.queue, f.inspector, f.client = asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb), tasks.NewClient(rdb)
-
-	fake := f.start("fakehour", append([]string{"--addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", "--key", apiKey}, fakehour...)...)
-	var listening struct{ API, Media string }
-	if err := json.Unmarshal([]byte(fake.firstLine()), &listening); err != nil {
-		t.Fatal(err)
-	}
-	f.api, f.media = listening.API, listening.Media
+	f.rdb, f.queue, f.inspector, f.client = rdb, asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb), tasks.NewClient(rdb)
 	f.env = append(f.s3.Environ(),
-		"REDIS_URL="+f.redisURL, "MAGIC_HOUR_API_KEY="+apiKey, "MAGIC_HOUR_BASE_URL="+f.api,
+		"REDIS_URL="+f.redisURL, "MAGIC_HOUR_API_KEY="+apiKey,
 		"STORAGE_URL=s3://media/out", "HOURGLASS_HTTP_ADDR=127.0.0.1:0", "HOURGLASS_POLL_INTERVAL=1s", "HOURGLASS_LOG_FORMAT=json",
 	)
 	return f
 }
 
+// startFake starts fakehour, for this fleet.
+func (f *fleet) startFake(args ...string) {
+	f.t.Helper()
+	fake := f.start("fakehour", append([]string{"--addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", "--key", apiKey}, args...)...)
+	var listening struct{ API, Media string }
+	if err := json.Unmarshal([]byte(fake.firstLine()), &listening); err != nil {
+		f.t.Fatal(err)
+	}
+	f.useAPI(listening.API)
+}
+
+func (f *fleet) useAPI(url string) {
+	f.api = url
+	f.env = append(f.env, "MAGIC_HOUR_BASE_URL="+url)
+}
+
 // A log is what a process writes, line by line.
 type log struct {
 	process *exec.Cmd
+	exited  chan struct{} // closed when it has ended
 	mu      sync.Mutex
 	lines   []string
 	more    chan struct{}
@@ -111,20 +127,34 @@ func (f *fleet) start(program string, args ...string) *log {
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
-	l := &log{process: cmd, more: make(chan struct{}, 1)}
+	l := &log{process: cmd, exited: make(chan struct{}), more: make(chan struct{}, 1)}
 	f.logs = append(f.logs, l)
 	read := make(chan struct{})
 	go func() { l.read(r); close(read) }()
+	go func() { _ = cmd.Wait(); close(l.exited) }() // the exit code says it
 	f.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-l.exited
 		_ = w.Close()
 		<-read
-		if f.t.Failed() {
+		if f.t.Failed() && len(f.logs) < 10 { // of more than that nobody reads the ends
 			f.t.Logf("%s wrote:\n%s", program, tail(l.text(), 4000))
 		}
 	})
 	return l
+}
+
+// signal sends a signal to the process.
+func (l *log) signal(s syscall.Signal) { _ = l.process.Process.Signal(s) } // it may have ended by itself
+
+// ends waits for the end of the process.
+func (l *log) ends(within time.Duration) bool {
+	select {
+	case <-l.exited:
+		return true
+	case <-time.After(within):
+		return false
+	}
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
@@ -187,13 +217,19 @@ func (f *fleet) startWorker(env ...string) (*log, string) {
 // enqueue runs the command line and returns what it printed and its exit code.
 func (f *fleet) enqueue(args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
-	return f.pipe("", args...)
+	return f.run("enqueue", "", args...)
 }
 
 // pipe is enqueue with something on standard input.
 func (f *fleet) pipe(stdin string, args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
-	cmd := exec.CommandContext(f.t.Context(), filepath.Join(f.bin, "enqueue"), args...) //nolint:gosec // our own programs
+	return f.run("enqueue", stdin, args...)
+}
+
+// run runs a program to its end.
+func (f *fleet) run(program, stdin string, args ...string) (stdout, stderr string, code int) {
+	f.t.Helper()
+	cmd := exec.CommandContext(f.t.Context(), filepath.Join(f.bin, program), args...) //nolint:gosec // our own programs
 	cmd.Env = append(os.Environ(), f.env...)
 	var out, err bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err

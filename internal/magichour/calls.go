@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/operations"
 )
@@ -15,7 +16,9 @@ import (
 // Hourglass needs and no others, so that an odd value in one of those can't hide a project.
 type Project struct {
 	ID             string        `json:"id"`
+	Name           Text          `json:"name"`
 	Status         string        `json:"status"`
+	CreatedAt      Time          `json:"created_at"`
 	Enabled        *bool         `json:"enabled"` // false: deleted
 	CreditsCharged Credits       `json:"credits_charged"`
 	Downloads      []Download    `json:"downloads"` // in no order
@@ -38,6 +41,30 @@ func (c *Credits) UnmarshalJSON(text []byte) error {
 	var f float64
 	if json.Unmarshal(text, &f) == nil {
 		*c = Credits(math.Round(f))
+	}
+	return nil
+}
+
+// Text is a text that only some callers need: one that can't be read counts as empty.
+type Text string
+
+// UnmarshalJSON never fails.
+func (t *Text) UnmarshalJSON(text []byte) error {
+	var s string
+	if json.Unmarshal(text, &s) == nil {
+		*t = Text(s)
+	}
+	return nil
+}
+
+// Time is a moment that only some callers need: one that can't be read counts as the zero time.
+type Time struct{ time.Time }
+
+// UnmarshalJSON never fails.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	var at time.Time
+	if json.Unmarshal(text, &at) == nil {
+		t.Time = at
 	}
 	return nil
 }

@@ -4,25 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
-	"sync"
 	"time"
 )
 
 // asynqLog passes what Asynq has to say to the log of the worker. The same words come once a
-// minute at most: without Redis it would say them several times a second.
+// minute at most: without Redis it would say them several times a second, and of every task.
 type asynqLog struct {
-	log *slog.Logger
-	now func() time.Time
-
-	mu   sync.Mutex
-	said map[string]time.Time
+	log  *slog.Logger
+	now  func() time.Time
+	said seldom
 }
-
-const (
-	sayAgainAfter = time.Minute
-	rememberWords = 100
-)
 
 // Debug is for Asynq.
 func (l *asynqLog) Debug(a ...any) { l.write(slog.LevelDebug, a) }
@@ -45,21 +38,18 @@ func (l *asynqLog) write(level slog.Level, a []any) {
 		// Asynq says so of every task that is archived, whatever for. The job has its own line.
 		level = slog.LevelDebug
 	}
-	if l.isNew(text) {
-		l.log.Log(context.Background(), level, "asynq: "+text)
+	if held, pass := l.said.pass(whose.ReplaceAllString(text, "…"), l.now()); pass {
+		l.log.Log(context.Background(), level, "asynq: "+text, notShown(held)...)
 	}
 }
 
-func (l *asynqLog) isNew(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	if at, found := l.said[text]; found && now.Sub(at) < sayAgainAfter {
-		return false
+// whose finds what differs in words that are else the same: task ids, ports and moments.
+var whose = regexp.MustCompile(`id=\S+|\[[^\]]*\]|for \S+;|0x[0-9a-f]+|[0-9]+`)
+
+// notShown says of a line for how many it stands.
+func notShown(held int) []any {
+	if held == 0 {
+		return nil
 	}
-	if l.said == nil || len(l.said) >= rememberWords {
-		l.said = map[string]time.Time{}
-	}
-	l.said[text] = now
-	return true
+	return []any{"not_shown", held}
 }

@@ -44,18 +44,18 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 			return finish(job, tasks.RemoteKept, "the media host did not say how long a file is: its copy can't be proved to be whole")
 		}, nil
 	}
-	if err := p.stillCleaning(ctx, job); err != nil {
+	if err := p.notMovedOn(ctx, job); err != nil {
 		return nil, err
 	}
 	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
 }
 
-// stillCleaning is the last look before the DELETE: a handler that was frozen since its proof must
-// not act when another one has sent the job back to be copied.
-func (p *Pipeline) stillCleaning(ctx context.Context, job *tasks.Job) error {
+// notMovedOn is the last look before what can't be taken back, a DELETE or a write: a handler that was
+// frozen must not act when another one has sent the job back to be copied, or a person has canceled it.
+func (p *Pipeline) notMovedOn(ctx context.Context, job *tasks.Job) error {
 	r, err := p.load(ctx, job.ID)
 	if err == nil && (r.job.State != job.State || r.job.Epoch != job.Epoch || r.job.ProjectID != job.ProjectID) {
-		err = errors.New("somebody else has moved the job on: not deleting")
+		err = errors.New("somebody else has moved the job on meanwhile")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,6 +51,9 @@ func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source,
 	m, err := media.get()
 	if err != nil {
 		return manifestFile{}, err
+	}
+	if err := p.notMovedOn(ctx, job); err != nil {
+		return manifestFile{}, err // an old handler must not write over what a newer project has brought
 	}
 	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
 		Size: m.Size, ContentType: plausible(m.ContentType), FileName: strings.ReplaceAll(key, "/", "-"), Metadata: metadata(job, s.Path, m), Replace: replace,
@@ -101,7 +105,8 @@ func (p *Pipeline) standing(ctx context.Context, job *tasks.Job, key string) (ob
 	if err != nil {
 		return nil, false, err
 	}
-	return &o, job.Options.Overwrite || o.Metadata[metaJob] == job.ID && o.Metadata[metaProject] == job.ProjectID, nil
+	own := o.Metadata[metaProject] == job.ProjectID || slices.Contains(job.Earlier, o.Metadata[metaProject])
+	return &o, job.Options.Overwrite || o.Metadata[metaJob] == job.ID && own, nil
 }
 
 // Names in the metadata of objects, which says on the object itself whose copy it is.

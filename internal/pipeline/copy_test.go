@@ -59,12 +59,12 @@ func TestSourceChangesWhileItIsCopied(t *testing.T) {
 	var change func()
 	change = func() {
 		if len(w.ranges()) == 0 {
-			w.on["http GET before"] = change
+			w.on["http GET media before"] = change
 			return
 		}
 		w.fake.SetBehavior(project, magichourtest.Behavior{Edition: 1})
 	}
-	w.on["http GET before"] = change
+	w.on["http GET media before"] = change
 	if err := w.step(download); err != nil {
 		t.Fatalf("the download: %v", err)
 	}

@@ -29,7 +29,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
-	if p.tooOld(r.job) && !waitsForPerson(r.job.Hold) {
+	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
@@ -55,11 +55,24 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	case err == nil:
 		return p.planned, p.remember(ctx, r, token, created)
 	case certainlyNotCharged(err):
-		retried, _ := asynq.GetRetryCount(ctx)
-		return p.returned(token, classify(tasks.StageCreate, err), retried), nil
+		return p.giveBack(ctx, r, token, err)
 	default:
 		return p.parked(token, err.Error()), nil
 	}
+}
+
+// giveBack takes the mark of a purchase back that was certainly not made. Redis may be away just
+// now; if the mark stayed, the next handler would have to park a job that cost nothing.
+func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
+	retried, _ := asynq.GetRetryCount(ctx)
+	decide := p.returned(token, classify(tasks.StageCreate, cause), retried)
+	var out outcome
+	err := p.patiently(ctx, func(ctx context.Context) (err error) {
+		out, err = p.update(ctx, r, decide)
+		return err
+	})
+	p.tellFleet(ctx, tasks.StageCreate, cause)
+	return func(*tasks.Job) outcome { return out }, err
 }
 
 // newToken names a purchase: 26 letters and digits that nobody can guess.
@@ -124,8 +137,7 @@ func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause 
 	}
 	switch {
 	case mine():
-		retried, _ := asynq.GetRetryCount(ctx)
-		return p.returned(token, classify(tasks.StageCreate, cause), retried), nil
+		return p.giveBack(ctx, r, token, cause)
 	case errors.Is(cause, records.ErrConflict):
 		return p.planned, nil // somebody else has moved the job on
 	}
@@ -157,7 +169,7 @@ func order(job *tasks.Job, token string) (operations.Operation, json.RawMessage,
 }
 
 func projectName(own, job, token string) string {
-	return strings.TrimSpace(own + " [" + job + "~" + token + "]")
+	return strings.TrimSpace(own + " " + tasks.Tag(job, token))
 }
 
 // stillMarked is the last look before the bytes leave: the mark must be this handler's own, and
@@ -189,6 +201,9 @@ func (p *Pipeline) attach(ctx context.Context, r *record, token string, created 
 		return err
 	}
 	_, err = p.update(ctx, r, func(job *tasks.Job) outcome {
+		if job.State == tasks.Creating && knows(job, created.ID) {
+			return p.parkedAs(token, codeClaimed, fmt.Sprintf("the API answered with project %s, which was bought for this job before", created.ID))(job)
+		}
 		bought(job, token, created, p.now().UTC())
 		return p.planned(job)
 	})

@@ -193,7 +193,7 @@ func TestReturned(t *testing.T) {
 		again   bool // the queue runs the same task again
 	}{
 		{"again", tasks.Creating, "mine", mild, 0, tasks.Pending, 1, true},
-		{"the last attempt", tasks.Creating, "mine", mild, 9, tasks.Failed, 1, false},
+		{"again, for hours", tasks.Creating, "mine", mild, 99, tasks.Pending, 1, true},
 		{"refused for good", tasks.Creating, "mine", verdict{class: permanent, code: "invalid"}, 0, tasks.Failed, 1, false},
 		{"held", tasks.Creating, "mine", verdict{class: held, code: "insufficient_credits"}, 9, tasks.Pending, 1, true},
 		{"parked meanwhile by another worker", tasks.Unknown, "mine", mild, 0, tasks.Pending, 2, false},
@@ -211,7 +211,7 @@ func TestReturned(t *testing.T) {
 			if again := out.err != nil && tt.want == tasks.Pending; again != tt.again {
 				t.Errorf("run again by the queue: got %v (%v), want %v", again, out.err, tt.again)
 			}
-			if (tt.verdict.class == held) != (job.Hold != nil) {
+			if tt.again != (job.Hold != nil) {
 				t.Errorf("hold: got %+v", job.Hold)
 			}
 			if foreign := tt.token != "mine"; foreign != (job.Mark() != nil) {

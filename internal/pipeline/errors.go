@@ -32,11 +32,12 @@ type verdict struct {
 	code          string
 	message, hint string
 	after         time.Duration // throttled, held: when to try again
+	ambiguous     bool          // held, but perhaps for this request alone: then age ends it after all
 }
 
 // Our own error codes; the API's are passed on as they are.
 const (
-	codeUnknownOutcome = "unknown_outcome" // the purchase may or may not have been charged
+	codeUnknownOutcome = tasks.UnknownOutcome
 	codeClaimed        = "project_claimed" // the API answered with a project of another job
 	codeAlreadyStored  = "already_stored"  // a manifest of this job stands in the store
 	codeObjectExists   = "object_exists"   // another object stands where a file belongs
@@ -91,6 +92,7 @@ const (
 	hintObjectExists = "the project is paid for and kept at Magic Hour: fetch its files by hand. A new id buys again; choose one that is free, or submit with overwrite from the start"
 	hintKey          = "give the workers a valid MAGIC_HOUR_API_KEY; the job goes on by itself"
 	hintCredits      = "buy credits; the job goes on by itself"
+	hintAmbiguous    = "buy credits, or see whether this request is in the plan; the job goes on by itself"
 )
 
 func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
@@ -105,12 +107,14 @@ func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
 		v.class, v.code, v.after, v.hint = held, codeRedirected, time.Minute, "set MAGIC_HOUR_BASE_URL to where the API is; the job goes on by itself"
 	case e.Status == http.StatusUnauthorized:
 		v.class, v.code, v.after, v.hint = held, codeUnauthorized, time.Minute, hintKey
+	case e.Status == http.StatusPaymentRequired && e.Code == codeCredits:
+		v.class, v.code, v.after, v.hint = held, codeCredits, time.Minute, hintCredits
 	case stage != tasks.StageCreate:
 		// What is paid for is not given up because of one answer.
-	case e.Status == http.StatusPaymentRequired && (e.Code == "" || e.Code == codeCredits):
-		v.class, v.code, v.after, v.hint = held, codeCredits, time.Minute, hintCredits
+	case e.Status == http.StatusPaymentRequired && e.Code == "":
+		v.class, v.code, v.after, v.hint, v.ambiguous = held, codeCredits, time.Minute, hintAmbiguous, true
 	case e.Status < 500:
-		v.class, v.hint = permanent, "mend the request or the plan, then submit it under a new id; nothing was charged"
+		v.class, v.hint = permanent, "if it is the plan, mend that and enqueue retry; if it is the request, submit a better one under a new id. Nothing was charged"
 	}
 	return v
 }
@@ -137,6 +141,7 @@ func certainlyNotCharged(err error) bool {
 // A setback tells the queue why a task is to be run again, and when.
 type setback struct {
 	class class
+	code  string
 	after time.Duration // 0: by the number of tries
 	text  string
 }
@@ -168,22 +173,24 @@ func costsAttempt(err error) bool {
 	return !errors.As(err, &s) || s.class == transient
 }
 
-// Attempts that transient errors may cost. A create has few: nothing is paid for yet. The
-// others are many and far apart, and even then end a job only at its give-up time.
 const (
-	createAttempts = 10
 	leastAttempts  = 3 // before age alone ends a job: the fleet may have been down for a day
 	longestBackoff = 2 * time.Hour
+	// A create that was never made costs nothing to try, and somebody is waiting for it to begin.
+	longestCreateBackoff = 10 * time.Minute
 )
 
-// retryDelay tells Asynq when to run a task again. With 1, 2, 4, ... seconds up to two hours,
-// 25 attempts take at least 24 hours; the jitter only adds.
+// retryDelay tells Asynq when to run a task again: 1, 2, 4, ... seconds later, up to two hours, at which
+// 25 attempts take at least 24 hours; a create at least every ten minutes. The jitter only adds.
 func retryDelay(retried int, err error, task *asynq.Task) time.Duration {
 	var s *setback
 	if errors.As(err, &s) && s.after > 0 {
 		return jitter(s.after, string(task.Payload()), retried)
 	}
 	backoff := longestBackoff
+	if task.Type() == tasks.StageCreate.Type() {
+		backoff = longestCreateBackoff
+	}
 	if retried < 13 {
 		backoff = min(backoff, time.Second<<max(retried, 0))
 	}

@@ -35,7 +35,7 @@ func TestClassify(t *testing.T) {
 		{"out of credits", create, &magichour.Error{Status: 402, Code: "insufficient_credits"}, held},
 		{"out of credits, old form", create, &magichour.Error{Status: 402}, held},
 		{"plan must be upgraded", create, &magichour.Error{Status: 402, Code: "plan_upgrade_required"}, permanent},
-		{"out of credits does not hold a poll", poll, &magichour.Error{Status: 402, Code: "insufficient_credits"}, transient},
+		{"out of credits, said to a poll, ends no paid job", poll, &magichour.Error{Status: 402, Code: "insufficient_credits"}, held},
 		{"rejected key on create", create, &magichour.Error{Status: 401}, held},
 		{"rejected key on poll", poll, &magichour.Error{Status: 401}, held},
 		{"rate limited", poll, &magichour.Error{Status: 429}, throttled},

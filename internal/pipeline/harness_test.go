@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,70 +17,123 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // A world is a pipeline with everything outside it, in one process: miniredis, the fake API, a
-// local store, and a clock that only the test moves. Handlers are called directly, and every
-// call that they make to the outside passes a gate, before and after, at which the world can be
-// stopped as if the process were killed there.
+// store, and a clock that only the test moves. Handlers are called directly, and every call that
+// they make to the outside passes a gate, before and after (gates_test.go), at which it can fail,
+// lose its answer, or find the process dead.
 type world struct {
-	t        *testing.T
+	t        tester
 	redis    *miniredis.Miniredis
 	fake     *magichourtest.Server
-	store    storage.Store
-	dir      string // of the store
+	store    storage.Store // not behind the gates
+	stores   func(*process) storage.Store
+	dir      string // of a store that is a folder
 	client   *tasks.Client
-	pipeline *Pipeline
+	process  *process  // that lives
+	pipeline *Pipeline // its own
 
-	queue     *asynq.Client // these two do not pass the gates
+	processes []*process // all that were begun
+
+	plain     *redis.Client // these three do not pass the gates
+	queue     *asynq.Client
 	inspector *asynq.Inspector
+
+	recovery recovery
+	killed   map[string]bool // tasks whose worker was killed, and whose time has not come again
+	loses    bool            // every task is lost once, so that the sweeper has to find the job
+	failing  bool            // the job is to fail
+	lost     map[string]bool
+	running  sync.WaitGroup
+	over     chan struct{} // closed when the test ends
+
+	hook sync.Mutex // held while a webhook is taken
 
 	mu       sync.Mutex
 	now      time.Time
 	calls    []string          // what passed the gates
-	stopAt   map[int]bool      // gates at which the process is killed
+	count    map[layer]int     // calls so far
+	faults   []fault           // that are injected
+	met      []encounter       // the calls that met one of them
 	fail     map[int]error     // gates at which the call fails
+	stopAt   map[int]bool      // gates at which the process is killed
 	on       map[string]func() // what happens once at a gate, by its call
+	at       map[int]func()    // what happens at a gate, by its number
 	unproved []string          // deletes that came before the proof
+	frozen   bool              // a handler was overtaken by another one
+
+	litter func() []string // what copies left behind in the store that is no object
 }
 
-// errKilled is what a killed process leaves: it runs nothing any more.
-var errKilled = errors.New("killed")
+// A tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Context() context.Context
+	Cleanup(do func())
+	Failed() bool
+	Logf(format string, a ...any)
+	Error(a ...any)
+	Errorf(format string, a ...any)
+	Fatal(a ...any)
+	Fatalf(format string, a ...any)
+}
 
+// A recovery is how the world goes on after a failure.
+type recovery struct {
+	atOnce   bool // a killed task runs again before any other
+	late     bool // ... only after all that waits has come to its end
+	sweeps   bool // before every task the time passes all deadlines, and the sweeper runs
+	retained bool // finished tasks keep their ids for a while, as Asynq keeps them
+	again    bool // a caller who was killed submits again
+}
+
+// newWorld makes a world whose store is a folder, at a noon.
 func newWorld(t *testing.T, o magichourtest.Options) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), now: noon, stopAt: map[int]bool{}, fail: map[int]error{}, on: map[string]func(){}, dir: t.TempDir()}
-	w.redis.SetTime(noon)
+	dir := t.TempDir()
+	store, err := storage.Open(t.Context(), "file://"+dir, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOn(t, o, noon, store)
+	w.dir = dir
+	w.stores = func(p *process) storage.Store { return storeGate{p, store} }
+	w.start()
+	return w
+}
+
+// newWorldOn makes a world without a process: start begins one, over what stores returns.
+func newWorldOn(t tester, o magichourtest.Options, now time.Time, store storage.Store) *world {
+	t.Helper()
+	w := &world{
+		t: t, redis: miniredis.RunT(t), now: now, store: store, over: make(chan struct{}),
+		count: map[layer]int{}, fail: map[int]error{}, stopAt: map[int]bool{}, on: map[string]func(){}, at: map[int]func(){}, killed: map[string]bool{}, lost: map[string]bool{},
+	}
+	w.redis.SetTime(now)
 	o.Now = w.clock
 	w.fake = magichourtest.New(o)
 	if err := w.fake.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.fake.Close)
-	var err error
-	if w.store, err = storage.Open(t.Context(), "file://"+w.dir, storage.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	plain := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
-	t.Cleanup(func() { _ = plain.Close() })
-	w.client, w.queue, w.inspector = tasks.NewClient(plain), asynq.NewClientFromRedisClient(plain), asynq.NewInspectorFromRedisClient(plain)
-	gated := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
-	t.Cleanup(func() { _ = gated.Close() })
-	gated.AddHook(redisGate{w})
-	api, err := magichour.New(w.fake.URL(), func() (string, error) { return "key", nil }, func(rt http.RoundTripper) http.RoundTripper { return httpGate{w, rt} })
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.pipeline = New(api, storeGate{w, w.store}, gated, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
-		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
-	})
-	w.pipeline.now = w.clock
-	w.pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
+	w.plain = redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
+	t.Cleanup(func() { _ = w.plain.Close() })
+	w.client, w.queue, w.inspector = tasks.NewClient(w.plain), asynq.NewClientFromRedisClient(w.plain), asynq.NewInspectorFromRedisClient(w.plain)
+	t.Cleanup(w.end)
 	return w
+}
+
+// end lets go of what killed processes were doing.
+func (w *world) end() {
+	close(w.over)
+	w.running.Wait()
+	for _, p := range w.processes {
+		_ = p.rdb.Close()
+	}
 }
 
 func (w *world) clock() time.Time {
@@ -99,60 +150,19 @@ func (w *world) forward(d time.Duration) {
 	w.redis.FastForward(d)
 }
 
-// gate counts a moment of a call to the outside, and stops the world there if it is to be.
-func (w *world) gate(call string) error {
-	w.mu.Lock()
-	n := len(w.calls)
-	w.calls = append(w.calls, call)
-	kill, err, happens := w.stopAt[n], w.fail[n], w.on[call]
-	delete(w.on, call)
-	w.mu.Unlock()
-	if happens != nil {
-		happens()
-	}
-	if kill {
-		panic(errKilled)
-	}
-	return err
-}
-
-// through lets a call pass both its gates. An error at the first means that it never took
-// effect, at the second that its answer was lost.
-func (w *world) through(call string, do func() error) error {
-	if err := w.gate(call + " before"); err != nil {
-		return err
-	}
-	err := do()
-	return errors.Join(err, w.gate(call+" after"))
-}
-
-// handle runs one task as a worker would, up to the moment it is killed.
-func (w *world) handle(ctx context.Context, task *asynq.Task) error {
-	return w.alive(func() error { return w.pipeline.Handle(ctx, task) })
-}
-
-// alive runs something up to the moment at which the process is killed.
-func (w *world) alive(do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if r != errKilled { //nolint:errorlint // the very value
-				panic(r)
-			}
-			err = errKilled
-		}
-	}()
-	return do()
-}
-
 // waiting lists the tasks that are to be run, in the order of the road.
 func (w *world) waiting() []*asynq.TaskInfo {
 	w.t.Helper()
 	var all []*asynq.TaskInfo
 	for _, stage := range tasks.Stages() {
-		for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-			w.inspector.ListPendingTasks, w.inspector.ListScheduledTasks,
-		} {
-			infos, err := list(stage.Queue())
+		for _, in := range []struct {
+			state string
+			list  func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error)
+		}{{"pending", w.inspector.ListPendingTasks}, {"scheduled", w.inspector.ListScheduledTasks}} {
+			if !w.redis.Exists("asynq:{" + stage.Queue() + "}:" + in.state) {
+				continue // asking the inspector takes much longer
+			}
+			infos, err := in.list(stage.Queue())
 			if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
 				w.t.Fatal(err)
 			}
@@ -162,24 +172,55 @@ func (w *world) waiting() []*asynq.TaskInfo {
 	return all
 }
 
+// due are the tasks that wait and whose time has come. One whose worker was killed keeps its id
+// meanwhile, as an active one does.
+func (w *world) due() []*asynq.TaskInfo {
+	w.t.Helper()
+	return slices.DeleteFunc(w.waiting(), func(info *asynq.TaskInfo) bool { return w.killed[info.ID] })
+}
+
 // run runs tasks until none is left. Before each one the clock moves past the next poll; a task
 // that was killed, or that the queue is told to retry, is run again, after those that wait.
 func (w *world) run() {
 	w.t.Helper()
 	for range 300 {
-		infos := w.waiting()
-		if len(infos) == 0 {
-			if !w.sweep() {
-				return
-			}
-			continue
+		if w.recovery.sweeps {
+			w.sweepAfter(grace + time.Minute)
+		}
+		w.probe()
+		infos := w.due()
+		w.checkNotAhead(infos)
+		switch {
+		case len(infos) == 0 && w.sweep():
+		case len(infos) == 0 && len(w.killed) == 0:
+			return
+		case len(infos) == 0:
+			clear(w.killed)
 		}
 		for _, info := range infos {
+			if w.lose(info) {
+				continue
+			}
 			w.forward(15 * time.Second)
-			_ = w.step(info)
+			for errors.Is(w.step(info), errKilled) && w.recovery.atOnce {
+				w.checkNotAhead(w.due())
+				w.forward(time.Minute)
+			}
 		}
 	}
 	w.t.Fatal("the tasks never come to an end")
+}
+
+// lose lets a task vanish, if it is to and has not before.
+func (w *world) lose(info *asynq.TaskInfo) bool {
+	if !w.loses || w.lost[info.ID] {
+		return false
+	}
+	w.lost[info.ID] = true
+	if err := w.inspector.DeleteTask(info.Queue, info.ID); err != nil {
+		w.t.Fatal(err)
+	}
+	return true
 }
 
 // step runs one task, and does with it what Asynq would.
@@ -189,14 +230,33 @@ func (w *world) step(info *asynq.TaskInfo) error {
 	var err error
 	switch {
 	case result == nil:
-		err = w.inspector.DeleteTask(info.Queue, info.ID)
+		err = w.complete(info)
 	case errors.Is(result, asynq.SkipRetry):
 		err = w.inspector.ArchiveTask(info.Queue, info.ID)
+	case errors.Is(result, errKilled) && w.recovery.late:
+		w.killed[info.ID] = true
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return result
+}
+
+// complete ends a task. The inspector can only delete one; one that is retained is moved by hand to
+// where Asynq keeps it.
+func (w *world) complete(info *asynq.TaskInfo) error {
+	if !w.recovery.retained || info.Retention == 0 {
+		return w.inspector.DeleteTask(info.Queue, info.ID)
+	}
+	queue := "asynq:{" + info.Queue + "}:"
+	_, err := w.plain.TxPipelined(w.t.Context(), func(tx redis.Pipeliner) error {
+		tx.LRem(w.t.Context(), queue+"pending", 0, info.ID)
+		tx.ZRem(w.t.Context(), queue+"scheduled", info.ID)
+		tx.ZAdd(w.t.Context(), queue+"completed", redis.Z{Score: float64(w.clock().Add(info.Retention).Unix()), Member: info.ID})
+		tx.HSet(w.t.Context(), queue+"t:"+info.ID, "state", "completed")
+		return nil
+	})
+	return err
 }
 
 // untilStage runs a job until the task of a stage is all that waits.
@@ -224,18 +284,38 @@ func (w *world) untilCleanup() *asynq.TaskInfo {
 	return w.untilStage(tasks.StageCleanup)
 }
 
-// sweep lets enough time pass for every deadline, and reports whether the sweeper found work.
+// sweep lets enough time pass for every deadline, and reports whether the sweeper found work, or
+// was in trouble.
 func (w *world) sweep() bool {
 	w.t.Helper()
-	w.forward(10 * time.Minute)
-	err := w.alive(func() error {
+	return w.sweepAfter(10 * time.Minute)
+}
+
+func (w *world) sweepAfter(d time.Duration) bool {
+	w.t.Helper()
+	w.forward(d)
+	met := len(w.met)
+	err := w.work(func() error {
 		_, err := w.pipeline.Sweep(w.t.Context())
 		return err
 	})
-	if err != nil && !errors.Is(err, errKilled) {
+	if err != nil && len(w.met) == met {
 		w.t.Fatal(err)
 	}
-	return errors.Is(err, errKilled) || len(w.waiting()) > 0
+	return err != nil || len(w.due()) > 0
+}
+
+// probe asks whether what holds the fleet is mended, as a worker does every few seconds.
+func (w *world) probe() {
+	w.t.Helper()
+	if !w.redis.Exists("hourglass:{fleet}:holds") {
+		return
+	}
+	met := len(w.met)
+	err := w.work(func() error { return w.pipeline.probe(w.t.Context()) })
+	if err != nil && len(w.met) == met {
+		w.t.Fatal(err)
+	}
 }
 
 // submit enqueues a bare task, as other services do.
@@ -308,85 +388,4 @@ func (w *world) checkCopies(project string) error {
 		}
 	}
 	return nil
-}
-
-// redisGate puts every round trip to Redis behind the gates.
-type redisGate struct{ w *world }
-
-func (g redisGate) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (g redisGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if housekeeping(cmd) {
-			return next(ctx, cmd)
-		}
-		return g.w.through("redis "+cmd.Name(), func() error { return next(ctx, cmd) })
-	}
-}
-
-func (g redisGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if housekeeping(cmds[0]) {
-			return next(ctx, cmds)
-		}
-		return g.w.through("redis pipeline", func() error { return next(ctx, cmds) })
-	}
-}
-
-// housekeeping is what the Redis client says to a new connection.
-func housekeeping(cmd redis.Cmder) bool {
-	return cmd.Name() == "hello" || cmd.Name() == "client"
-}
-
-// httpGate puts every request behind the gates, and looks at the store before every DELETE.
-type httpGate struct {
-	w    *world
-	next http.RoundTripper
-}
-
-func (g httpGate) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	if r.Method == http.MethodDelete {
-		if err := g.w.checkCopies(path.Base(r.URL.Path)); err != nil {
-			g.w.mu.Lock()
-			g.w.unproved = append(g.w.unproved, err.Error())
-			g.w.mu.Unlock()
-		}
-	}
-	err = g.w.through("http "+r.Method, func() error {
-		resp, err = g.next.RoundTrip(r) //nolint:bodyclose // it goes on to the caller
-		return err
-	})
-	if err != nil && resp != nil {
-		_ = resp.Body.Close()
-		resp = nil
-	}
-	return resp, err
-}
-
-// storeGate puts every call of the store behind the gates.
-type storeGate struct {
-	w *world
-	storage.Store
-}
-
-func (g storeGate) Put(ctx context.Context, key string, r io.Reader, o storage.PutOptions) (out storage.Object, err error) {
-	err = g.w.through("store put", func() error { out, err = g.Store.Put(ctx, key, r, o); return err })
-	return out, err
-}
-
-func (g storeGate) Head(ctx context.Context, key string) (out storage.Object, err error) {
-	err = g.w.through("store head", func() error { out, err = g.Store.Head(ctx, key); return err })
-	return out, err
-}
-
-func (g storeGate) Tidy(ctx context.Context, prefix string, age time.Duration) (n int, err error) {
-	err = g.w.through("store tidy", func() error { n, err = g.Store.Tidy(ctx, prefix, age); return err })
-	return n, err
-}
-
-func (g storeGate) Open(ctx context.Context, key string) (out io.ReadCloser, err error) {
-	err = g.w.through("store open", func() error { out, err = g.Store.Open(ctx, key); return err })
-	return out, err
 }

@@ -116,10 +116,11 @@ func followOne(ctx context.Context, p *Pipeline, id string) error {
 		return err
 	}
 	job.State, job.ProjectID, job.Polls = tasks.Rendering, "p-"+id, 1
-	if err := p.save(ctx, &record{job: job}, job.Clone(), 0); err != nil {
+	r := &record{job: job}
+	if err := p.save(ctx, r, job.Clone(), 0); err != nil {
 		return err
 	}
-	return p.handOn(ctx, job, 0)
+	return p.handOn(ctx, r, 0)
 }
 
 // eventually waits for a condition, for as long as the test may take.

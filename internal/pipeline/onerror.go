@@ -9,8 +9,7 @@ import (
 
 // onError decides what an error of a stage means for the job: where it stays, and what the
 // queue is told.
-func (p *Pipeline) onError(stage tasks.Stage, err error, retried int) decision {
-	v := classify(stage, err)
+func (p *Pipeline) onError(stage tasks.Stage, v verdict, retried int) decision {
 	return func(job *tasks.Job) outcome { return p.afterError(job, stage, v, retried) }
 }
 
@@ -18,43 +17,59 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 	if ended, out := p.giveUp(job, stage, v, retried); ended {
 		return out
 	}
-	job.Hold = p.hold(job.Hold, v)
-	return outcome{err: &setback{class: v.class, after: v.after, text: v.message}}
+	p.setHold(job, p.hold(job.Hold, v))
+	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: v.message}}
 }
 
-// hold says why a job waits, and since when: since the first of several equal verdicts. What a
-// person has to mend stays until a stage succeeds: a passing error on the way there must not make
-// the job look as if it had been idle.
+// setHold says why a job waits, or that it does not. When what a person had to mend is out of its way, its
+// age counts from then: the days that it was held are not its own.
+func (p *Pipeline) setHold(job *tasks.Job, h *tasks.Hold) {
+	if waitsForPerson(job.Hold) && !waitsForPerson(h) {
+		at := p.now().UTC()
+		job.FreeSince = &at
+	}
+	job.Hold = h
+}
+
+// hold says why a job waits, and since when: since the first of several equal verdicts.
 func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
+	if v.class == transient {
+		v.code = codeTrouble
+	}
 	switch {
-	case v.class != held && waitsForPerson(before):
-		return before
-	case v.class != throttled && v.class != held:
+	case v.class == again || v.class == permanent:
 		return nil
 	case before != nil && before.Code == v.code:
 		return before
 	}
-	return &tasks.Hold{Code: v.code, Message: v.message + "; " + v.hint, Since: p.now().UTC()}
+	message := v.message
+	if v.hint != "" {
+		message += "; " + v.hint
+	}
+	return &tasks.Hold{Code: v.code, Message: message, Since: p.now().UTC()}
 }
 
-func waitsForPerson(h *tasks.Hold) bool { return h != nil && h.Code != codeThrottled }
+// waitsForPerson reports whether a job is held until somebody does something, rather than until
+// something passes.
+func waitsForPerson(h *tasks.Hold) bool {
+	return h != nil && h.Code != codeThrottled && h.Code != codeTrouble
+}
 
-// giveUp ends a job that an error leaves no way on: for good, by the number of attempts, or by
-// age. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
+// giveUp ends a job that an error leaves no way on: for good, or by age, never by the number of attempts: an
+// outage of whatever length before that is no fault of the job's. A cleanup never fails a job, whose files are safe; a held job waits for a person; and no
 // job fails while nobody knows whether it was charged.
 func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried int) (bool, outcome) {
 	if stage == tasks.StageCleanup {
 		return p.giveUpCleanup(job, v)
 	}
 	switch {
+	case v.ambiguous && p.tooOld(job):
+		v.code = codeRefused
 	case job.Mark() != nil || v.class == held || waitsForPerson(job.Hold) && v.class != permanent:
 		return false, outcome{}
 	case v.class == permanent:
-	case p.tooOld(job) && retried+1 >= leastAttempts:
+	case p.tooOld(job) && (retried+1 >= leastAttempts || p.longThrottled(job, v)):
 		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
-		v.hint = hintGaveUp(job)
-	case stage == tasks.StageCreate && v.class == transient && retried+1 >= createAttempts:
-		v.code, v.message = codeAttempts, fmt.Sprintf("%d attempts: %s", createAttempts, v.message)
 		v.hint = hintGaveUp(job)
 	default:
 		return false, outcome{}
@@ -62,38 +77,47 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 	return true, fail(job, stage, v)
 }
 
+// longThrottled reports whether a job has been throttled for so long that its age may end it. Being throttled
+// costs no attempts, by which other errors tell a fleet that was down for a day from one that fails.
+func (p *Pipeline) longThrottled(job *tasks.Job, v verdict) bool {
+	const long = time.Hour
+	return v.class == throttled && job.Hold != nil && job.Hold.Code == codeThrottled && p.now().Sub(job.Hold.Since) > long
+}
+
 // cleanupPatience is for how long a failing delete is tried before the job counts as done.
 const cleanupPatience = 24 * time.Hour
 
 func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
-	if job.StoredAt == nil || p.now().Sub(*job.StoredAt) < cleanupPatience {
+	if v.class == held || job.StoredAt == nil || p.now().Sub(*job.StoredAt) < cleanupPatience {
 		return false, outcome{}
 	}
 	return true, finish(job, tasks.RemotePending, v.message)
 }
 
 // tooOld reports whether a job has reached its give-up time. What is paid for counts from the
-// purchase: time that it spent waiting for credits is not held against its render.
+// purchase, and from when it was last free to go on: what it waited for a person is not held against it.
 func (p *Pipeline) tooOld(job *tasks.Job) bool {
 	since := job.CreatedAt
-	if job.ProjectAt != nil {
-		since = *job.ProjectAt
+	for _, later := range []*time.Time{job.ProjectAt, job.FreeSince} {
+		if later != nil && later.After(since) {
+			since = *later
+		}
 	}
 	return p.now().Sub(since) > p.set.GiveUp
 }
 
 func hintGaveUp(job *tasks.Job) string {
 	if job.ProjectID == "" {
-		return "nothing was charged; mend what is in the way and submit the request under a new id"
+		return "nothing was charged; mend what is in the way, then enqueue retry " + job.ID
 	}
-	return fmt.Sprintf("the render may still be at Magic Hour: look for project %s in its library", job.ProjectID)
+	return fmt.Sprintf("mend what is in the way, then enqueue retry %s; the render may still be at Magic Hour as project %s", job.ID, job.ProjectID)
 }
 
 // fail ends a job as failed and archives its task with the reason.
 func fail(job *tasks.Job, stage tasks.Stage, v verdict) outcome {
 	job.State, job.Hold = tasks.Failed, nil
 	job.Error = &tasks.Error{Stage: string(stage), Code: v.code, Message: v.message, Hint: v.hint}
-	return outcome{err: archived(v.code + ": " + v.message)}
+	return outcome{err: archived(reasonOf(job.Error))}
 }
 
 // finish ends a job whose files are stored and proved.

@@ -27,7 +27,7 @@ func TestLateDecision(t *testing.T) {
 		if err := w.handle(t.Context(), task); err != nil {
 			t.Errorf("the other handler: %v", err)
 		}
-		cleanup := w.untilCleanupBeside(download)
+		cleanup := w.beside(download)
 		if err := w.step(cleanup); err != nil {
 			t.Errorf("the other handler's cleanup: %v", err)
 		}
@@ -41,15 +41,15 @@ func TestLateDecision(t *testing.T) {
 	}
 }
 
-// untilCleanupBeside returns the cleanup that waits beside a task that is still running.
-func (w *world) untilCleanupBeside(running *asynq.TaskInfo) *asynq.TaskInfo {
+// beside returns the task that waits beside one that is still running.
+func (w *world) beside(running *asynq.TaskInfo) *asynq.TaskInfo {
 	w.t.Helper()
 	for _, info := range w.waiting() {
 		if info.ID != running.ID {
 			return info
 		}
 	}
-	w.t.Fatal("no cleanup waits")
+	w.t.Fatal("nothing waits beside it")
 	return nil
 }
 
@@ -206,7 +206,7 @@ func TestDeadlineSetMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, magichourtest.Options{})
 	w.submit(images())
-	w.on["http POST after"] = func() { panic(errKilled) }
+	w.on["http POST after"] = w.process.kill
 	if err := w.step(w.waiting()[0]); !errors.Is(err, errKilled) {
 		t.Fatalf("got %v, want it killed", err)
 	}

@@ -11,6 +11,7 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -37,9 +38,11 @@ type Pipeline struct {
 	api       *magichour.Client
 	store     storage.Store
 	records   *records.Store
+	holds     *Holds
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
+	setbacks  seldom // of the log
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	set       Settings
@@ -52,6 +55,7 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		api:       api,
 		store:     store,
 		records:   records.New(rdb),
+		holds:     NewHolds(rdb),
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
@@ -59,6 +63,22 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		after:     time.After,
 		set:       set,
 	}
+}
+
+// Holds returns what holds the stages of the fleet.
+func (p *Pipeline) Holds() *Holds { return p.holds }
+
+// Jobs counts the jobs of the fleet by state, as the index has them.
+func (p *Pipeline) Jobs(ctx context.Context) (map[tasks.State]int64, error) {
+	counts := map[tasks.State]int64{}
+	for _, state := range tasks.States() {
+		n, err := p.records.Count(ctx, string(state))
+		if err != nil {
+			return nil, err
+		}
+		counts[state] = n
+	}
+	return counts, nil
 }
 
 // stageOf says which stage moves a job on from a state; none for one that has ended or is parked.

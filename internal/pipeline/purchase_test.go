@@ -84,6 +84,7 @@ func TestHeld(t *testing.T) {
 		var since time.Time
 		for range 20 {
 			w.forward(time.Minute)
+			w.probe()
 			err := w.step(w.waiting()[0])
 			if err == nil || errors.Is(err, asynq.SkipRetry) || !strings.HasPrefix(err.Error(), "held: ") || costsAttempt(err) {
 				t.Fatalf("got %v, want it held, at no cost", err)
@@ -123,6 +124,8 @@ func TestHeld(t *testing.T) {
 				t.Errorf("%s: got %s, hold %+v", infos[0].ID, job.State, job.Hold)
 			}
 			w.fake.RevokeKey(false)
+			w.forward(probeEvery)
+			w.probe()
 			if err := w.step(infos[0]); err != nil {
 				t.Errorf("%s: %v", infos[0].ID, err)
 			}
@@ -283,4 +286,19 @@ func TestRedisFailsAfterThePurchase(t *testing.T) {
 	}
 	w.run()
 	w.checkDone("images")
+}
+
+// TestAnswerAboutAProjectOfBefore parks the job: with a project that it has had already, nobody knows what
+// was bought, and it must not be bought again for that.
+func TestAnswerAboutAProjectOfBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{})
+	w.submit(images())
+	w.on["http POST after"] = func() {
+		w.change("images", func(job *tasks.Job) { job.Earlier = append(job.Earlier, w.fake.Projects()[0].ID) })
+	}
+	w.run()
+	if job := w.checkLaws("images"); job.State != tasks.Unknown || job.Error.Code != codeClaimed || job.Mark() == nil {
+		t.Errorf("got %s (%+v), mark %v", job.State, job.Error, job.Mark())
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -58,11 +60,10 @@ func (p *Pipeline) firstSight(ctx context.Context, c *tasks.Create) (*record, er
 	case age > p.set.RecordTTL:
 		return nil, archived(fmt.Sprintf("the task is %s old, and records are kept for %s: whether the job was done before can't be told; submit it anew under another id", age.Round(time.Second), p.set.RecordTTL))
 	}
-	job, err := tasks.NewJob(tasks.Request{ID: c.JobID, Operation: c.Operation, Body: c.Body, Options: c.JobOptions}, c.CreatedAt)
+	job, err := c.Job()
 	if err != nil {
 		return nil, archived(err.Error())
 	}
-	job.Epoch = c.Epoch
 	r := &record{job: job, rev: records.Absent}
 	err = p.save(ctx, r, job, 0)
 	if errors.Is(err, records.ErrConflict) {
@@ -138,6 +139,11 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	if err != nil {
 		return err
 	}
+	if from.Ended() && !job.State.Ended() && job.ProjectID != "" {
+		if err := p.records.KeepClaim(ctx, job.ProjectID); err != nil {
+			return err
+		}
+	}
 	entered, err := p.enter(ctx, job, moves)
 	if err != nil {
 		return err
@@ -147,6 +153,9 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		return err
 	}
 	rev, err := write(data)
+	if errors.Is(err, records.ErrConflict) && moves {
+		p.notEntered(ctx, job, entered)
+	}
 	if err != nil {
 		return err
 	}
@@ -178,6 +187,14 @@ func (p *Pipeline) enter(ctx context.Context, job *tasks.Job, moves bool) (recor
 	return p.records.Enter(ctx, string(job.State), job.ID)
 }
 
+// notEntered takes a job out of the index again that somebody else has moved elsewhere. What is left there
+// by mistake is cleared by whoever lists it.
+func (p *Pipeline) notEntered(ctx context.Context, job *tasks.Job, entered records.Moment) {
+	if fresh, err := p.load(ctx, job.ID); err == nil && fresh.job.State != job.State {
+		_ = p.records.Exit(ctx, string(job.State), job.ID, entered)
+	}
+}
+
 // deadline sets the time by which a job on the road must have moved. Of one that leaves the road
 // it returns the deadline that can be cleared.
 func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duration) (records.Deadline, error) {
@@ -198,10 +215,10 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 		p.logTransition(ctx, from, job)
 	}
 	switch {
-	case from.Hold == nil && job.Hold != nil:
-		p.log.WarnContext(ctx, "job held", "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
-	case from.Hold != nil && job.Hold == nil && !job.State.Settled():
-		p.log.InfoContext(ctx, "job no longer held", "job", job.ID, "state", job.State)
+	case from.Hold == nil && waitsForPerson(job.Hold):
+		p.logOnce(ctx, slog.LevelWarn, "job held", job.Hold.Code, "job", job.ID, "state", job.State, "code", job.Hold.Code, "reason", job.Hold.Message)
+	case waitsForPerson(from.Hold) && job.Hold == nil && !job.State.Settled():
+		p.logOnce(ctx, slog.LevelInfo, "job no longer held", from.Hold.Code, "job", job.ID, "state", job.State)
 	}
 }
 
@@ -211,9 +228,14 @@ func (p *Pipeline) leave(ctx context.Context, job *tasks.Job, seen records.Deadl
 	if !job.State.Settled() || undeleted(job) {
 		return nil
 	}
-	if job.State.Ended() && job.ProjectID != "" {
-		if err := p.records.ExpireClaim(ctx, job.ProjectID, p.set.RecordTTL); err != nil {
-			return err
+	if job.State.Ended() {
+		for _, project := range append(append(slices.Clone(job.Orphans), job.Earlier...), job.ProjectID) {
+			if project == "" {
+				continue
+			}
+			if err := p.records.ExpireClaim(ctx, project, p.set.RecordTTL); err != nil {
+				return err
+			}
 		}
 	}
 	return p.records.ClearDeadline(ctx, job.ID, seen)

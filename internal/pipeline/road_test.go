@@ -10,7 +10,6 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
-	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -28,56 +27,6 @@ func images() tasks.Request { return requests()[1] }
 
 // slow renders take more than one poll.
 var slow = map[string]time.Duration{"": 25 * time.Second}
-
-// checkLaws holds what must be true at the end of every story: at most one create charged, no
-// delete before the proof, and no job without an end.
-func (w *world) checkLaws(id string) *tasks.Job {
-	w.t.Helper()
-	job := w.job(id)
-	if got := w.fake.Totals().Creates; got > 1 {
-		w.t.Errorf("%d creates were charged", got)
-	}
-	for _, problem := range w.unproved {
-		w.t.Errorf("deleted before the proof: %s", problem)
-	}
-	if !job.State.Settled() {
-		w.t.Errorf("the job stays %s", job.State)
-	}
-	if job.State == tasks.Unknown && (job.Error == nil || job.Error.Hint == "") {
-		w.t.Errorf("parked without a word: %+v", job.Error)
-	}
-	if v := w.fake.Totals().Violations; v != 0 {
-		w.t.Errorf("%d violations of the API's rules", v)
-	}
-	w.checkIndex(job)
-	return job
-}
-
-// checkIndex holds that a job is found where its record says, also after its worker has died on the
-// way.
-func (w *world) checkIndex(job *tasks.Job) {
-	w.t.Helper()
-	entries, err := w.pipeline.records.Latest(w.t.Context(), string(job.State), 0, 10)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if !slices.ContainsFunc(entries, func(e records.Entry) bool { return e.Job == job.ID }) {
-		w.t.Errorf("the index does not know that job %s is %s", job.ID, job.State)
-	}
-}
-
-// checkDone is checkLaws for a job that must have been done completely.
-func (w *world) checkDone(id string) *tasks.Job {
-	w.t.Helper()
-	job := w.checkLaws(id)
-	if job.State != tasks.Done {
-		w.t.Fatalf("got %s (%+v), want done", job.State, job.Error)
-	}
-	if err := w.checkCopies(job.ProjectID); err != nil {
-		w.t.Error(err)
-	}
-	return job
-}
 
 func TestRoad(t *testing.T) {
 	t.Parallel()
@@ -104,56 +53,6 @@ func TestRoad(t *testing.T) {
 			}
 			if left := w.waiting(); len(left) != 0 {
 				t.Errorf("tasks are left: %v", left)
-			}
-		})
-	}
-}
-
-// TestKilledBetweenAnyTwoSteps kills the process before and after every call to the outside that
-// a job of each kind makes, and runs the task again as Asynq would.
-func TestKilledBetweenAnyTwoSteps(t *testing.T) {
-	t.Parallel()
-	for _, r := range requests() {
-		t.Run(r.ID, func(t *testing.T) {
-			t.Parallel()
-			calm := newWorld(t, magichourtest.Options{Render: slow})
-			calm.submit(r)
-			calm.run()
-			steps := len(calm.calls)
-			calm.checkDone(r.ID)
-			byLayer := map[string]int{}
-			for _, c := range calm.calls {
-				byLayer[strings.Fields(c)[0]]++
-			}
-			t.Logf("%d moments: %v", steps, byLayer)
-			if byLayer["redis"] == 0 || byLayer["http"] == 0 || byLayer["store"] == 0 {
-				t.Fatalf("a layer has no gates: %v", byLayer)
-			}
-			parked := 0
-			for k := range steps {
-				w := newWorld(t, magichourtest.Options{Render: slow})
-				w.stopAt[k] = true
-				w.submit(r)
-				w.run()
-				job := w.checkLaws(r.ID)
-				switch job.State {
-				case tasks.Done:
-					w.checkDone(r.ID)
-				case tasks.Unknown:
-					parked++
-				default:
-					t.Errorf("killed at %d (%s): got %s (%+v)", k, w.calls[k], job.State, job.Error)
-				}
-				if job.State == tasks.Unknown && w.fake.Totals().Deletes != 0 {
-					t.Errorf("killed at %d (%s): deleted an unknown job's project", k, w.calls[k])
-				}
-				if t.Failed() {
-					t.Fatalf("killed at %d: %s", k, w.calls[k])
-				}
-			}
-			// Between the mark and the record of the answer nobody can know.
-			if parked == 0 || parked > 20 {
-				t.Errorf("%d of %d moments park the job", parked, steps)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ const (
 // tasks one after the other, and so that one stage can't starve another.
 type Servers struct {
 	servers []*asynq.Server
+	running sync.RWMutex // read-locked by every handler that runs
 }
 
 // Serve starts handling the tasks of the given stages, with so many handlers each. It returns at
@@ -40,7 +42,7 @@ func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int
 			Logger:                   &asynqLog{log: p.log.With("queue", stage.Queue()), now: p.now},
 			LogLevel:                 asynq.WarnLevel,
 		})
-		if err := server.Start(asynq.HandlerFunc(p.Handle)); err != nil {
+		if err := server.Start(s.counted(p.Handle)); err != nil {
 			s.Shutdown()
 			return nil, fmt.Errorf("start the server of %s: %w", stage.Queue(), err)
 		}
@@ -61,8 +63,17 @@ func drainOf(stage tasks.Stage, drain time.Duration) time.Duration {
 	return max(drain, time.Millisecond) // 0 would be Asynq's own default
 }
 
-// Shutdown stops taking tasks, gives the running ones the drain time, and hands back to the
-// queue what is still running then.
+// counted lets Shutdown see when the last handler has returned.
+func (s *Servers) counted(handle asynq.HandlerFunc) asynq.HandlerFunc {
+	return func(ctx context.Context, task *asynq.Task) error {
+		s.running.RLock()
+		defer s.running.RUnlock()
+		return handle(ctx, task)
+	}
+}
+
+// Shutdown stops taking tasks, gives the running ones the drain time, hands back to the queue what
+// is still running then, and waits until that has ended.
 func (s *Servers) Shutdown() {
 	for _, server := range s.servers {
 		server.Stop()
@@ -72,4 +83,24 @@ func (s *Servers) Shutdown() {
 		wg.Go(server.Shutdown)
 	}
 	wg.Wait()
+	s.await()
+}
+
+// tidyWithin is what a handler gets that was called off: the store takes up to 10 s to abort an
+// upload.
+const tidyWithin = 15 * time.Second
+
+// await waits for handlers that were called off. Asynq does not: the process would end while they
+// tidy up, and an upload that is cut short would stay in the bucket, invisible and charged for.
+func (s *Servers) await() {
+	ended := make(chan struct{})
+	go func() {
+		s.running.Lock()
+		close(ended)
+		s.running.Unlock()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(tidyWithin):
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -46,10 +47,11 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		p.logSetback(ctx, r.job, payload.Stage(), out.err)
 		return out.err
 	}
-	if err := p.handOn(ctx, r.job, out.in); err != nil {
+	if err := p.handOn(ctx, r, out.in); err != nil {
 		return err
 	}
-	report(task, r.job)
+	p.heedWebhooks(ctx, r.job)
+	p.report(ctx, task, r.job)
 	return nil
 }
 
@@ -76,23 +78,39 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 	stage := payload.Stage()
 	poll, isPoll := payload.(*tasks.Poll)
 	stale := isPoll && poll.N != r.job.Polls
-	if failed := r.job.Error; r.job.State == tasks.Failed && failed.Stage == string(stage) && !stale {
-		// The worker died after it had saved the failure: the task still is to be archived.
-		return outcome{err: archived(failed.Code + ": " + failed.Message)}, nil
+	if r.job.State == tasks.Failed && r.job.Error.Stage == string(stage) && !stale {
+		return p.afterItsFailure(ctx, r, payload)
 	}
 	if stageOf(r.job.State) != stage || stale {
 		return p.planned(r.job), nil
 	}
-	decide, err := p.run(ctx, stage, r)
+	hold, err := p.holds.of(ctx, stage)
+	if err != nil {
+		return outcome{}, err
+	}
+	decide, err := p.runUnless(ctx, hold, stage, r)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
-		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + err.Error()}}, nil
+		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
-		decide = p.within(r.job, p.onError(stage, err, retried))
+		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))
 	}
-	return p.update(ctx, r, decide)
+	out, saveErr := p.update(ctx, r, decide)
+	if err != nil {
+		p.tellFleet(ctx, stage, err)
+	}
+	return out, saveErr
+}
+
+// runUnless lets the stage work unless the fleet is held there. A purchase that somebody else has begun
+// is parked all the same: that asks nobody.
+func (p *Pipeline) runUnless(ctx context.Context, hold *StageHold, stage tasks.Stage, r *record) (decision, error) {
+	if hold != nil && r.job.Mark() == nil {
+		return nil, p.heldBack(hold)
+	}
+	return p.run(ctx, stage, r)
 }
 
 // run lets the stage do its one thing outside. The decisions of create know their own mark; those
@@ -106,7 +124,7 @@ func (p *Pipeline) run(ctx context.Context, stage tasks.Stage, r *record) (decis
 		return nil, err
 	}
 	return p.within(r.job, func(job *tasks.Job) outcome {
-		job.Hold = nil
+		p.setHold(job, nil)
 		return decide(job)
 	}), nil
 }
@@ -135,11 +153,11 @@ func (p *Pipeline) within(seen *tasks.Job, decide decision) decision {
 	}
 }
 
-// handOn makes sure that the task exists which moves the job on. A conflict is fine: the id
-// says that it is the same step of the same job. What is saved is handed on even if the worker is
-// told to stop meanwhile.
-func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration) error {
-	next := job.Next()
+// handOn makes sure that the task exists which moves the job on. A conflict with one that is still to
+// run is fine: the id says that it is the same step of the same job. What is saved is handed on even if
+// the worker is told to stop meanwhile.
+func (p *Pipeline) handOn(ctx context.Context, r *record, in time.Duration) error {
+	next := r.job.Next()
 	if next == nil {
 		return nil
 	}
@@ -156,14 +174,14 @@ func (p *Pipeline) handOn(ctx context.Context, job *tasks.Job, in time.Duration)
 	}
 	_, err = p.queue.EnqueueContext(ctx, task, options...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
-		return nil
+		return p.unlessFinished(ctx, r, next)
 	}
 	return err
 }
 
 // report writes what became of the job as the task's result, for the eyes of whoever watches
 // the dashboard. It decides nothing, so a failure is not worth running the task again.
-func report(task *asynq.Task, job *tasks.Job) {
+func (p *Pipeline) report(ctx context.Context, task *asynq.Task, job *tasks.Job) {
 	w := task.ResultWriter()
 	if w == nil || job.State == tasks.Rendering && job.Polls > 1 {
 		return
@@ -181,6 +199,7 @@ func report(task *asynq.Task, job *tasks.Job) {
 		result.Error = job.Error.Code + ": " + job.Error.Message
 	}
 	if text, err := json.Marshal(result); err == nil {
-		_, _ = w.Write(text)
+		queue, _ := asynq.GetQueueName(ctx)
+		_ = p.records.WriteResult(ctx, queue, w.TaskID(), text)
 	}
 }

@@ -21,6 +21,8 @@ const (
 	sweepPage   = 100    // jobs that are asked for at once
 	sweepAtMost = 10_000 // jobs in one sweep
 
+	errorsAtMost = 10 // that a sweep tells of
+
 	// strayAfter is how long an overdue entry without a record is kept: Submit writes the
 	// deadline first, and may be slow to write the record.
 	strayAfter = time.Hour
@@ -30,7 +32,7 @@ const (
 // worker may sweep at any time. What it can't deal with gets time, so that it does not stand in
 // the way of others.
 func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
-	errs := []error{p.forget(ctx)}
+	errs := []error{p.forget(ctx), p.probe(ctx)}
 	looked, left := 0, 0
 	for looked < sweepAtMost {
 		late, err := p.records.Overdue(ctx, left, sweepPage)
@@ -40,7 +42,13 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 		for _, o := range late {
 			stays, err := p.sweep(ctx, o)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("sweep job %s: %w", o.Job, err), p.records.SetDeadline(ctx, o.Job, grace))
+				err = fmt.Errorf("sweep job %s: %w", o.Job, err)
+				if late := p.records.SetDeadline(ctx, o.Job, grace); late != nil {
+					return looked, errors.Join(append(errs, err, late)...) // Redis takes nothing: the next sweep comes soon
+				}
+				if len(errs) < errorsAtMost {
+					errs = append(errs, err)
+				}
 			}
 			if stays {
 				left++
@@ -51,7 +59,7 @@ func (p *Pipeline) Sweep(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	return looked, errors.Join(errs...)
+	return looked, errors.Join(append(errs, p.sweepSightings(ctx))...)
 }
 
 // forget drops ended jobs from the index once their records have expired.
@@ -92,6 +100,9 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, er
 		return false, err
 	case undeleted(r.job):
 		return false, p.putBack(ctx, r, deleteAgain)
+	case r.job.State.Ended():
+		// Saved once more: one that a caller has ended has no time to live yet.
+		return false, p.save(ctx, r, r.job.Clone(), 0)
 	case r.job.State.Settled():
 		return false, p.leave(ctx, r.job, o.Deadline)
 	}
@@ -110,7 +121,7 @@ func (p *Pipeline) sweepActive(ctx context.Context, r *record) error {
 		if err := p.records.SetDeadline(ctx, r.job.ID, grace); err != nil {
 			return err
 		}
-		return p.handOn(ctx, r.job, 0)
+		return p.handOn(ctx, r, 0)
 	}
 	if err != nil {
 		return err
@@ -126,6 +137,16 @@ func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInf
 		return p.putBack(ctx, r, nextEpoch)
 	case asynq.TaskStateArchived:
 		return p.putBack(ctx, r, p.afterArchived(r.job, info))
+	case asynq.TaskStateActive:
+		leased, err := p.records.Leased(ctx, info.Queue, info.ID)
+		if err != nil {
+			return err
+		}
+		if !leased {
+			// Nobody holds it, and nobody has taken it back: with another epoch it can't come to life again.
+			p.log.WarnContext(ctx, "task orphaned; enqueued again", "job", r.job.ID, "task", info.ID)
+			return p.putBack(ctx, r, nextEpoch)
+		}
 	}
 	return p.records.SetDeadline(ctx, r.job.ID, max(0, time.Until(info.NextProcessAt))+grace)
 }
@@ -136,7 +157,22 @@ func (p *Pipeline) putBack(ctx context.Context, r *record, decide decision) erro
 	if err != nil {
 		return err
 	}
-	return p.handOn(ctx, r.job, out.in)
+	return p.handOn(ctx, r, out.in)
+}
+
+// unlessFinished looks at the task that holds the id of the one that a job needs. A finished one moves
+// nothing any more.
+func (p *Pipeline) unlessFinished(ctx context.Context, r *record, next tasks.Payload) error {
+	info, err := p.inspector.GetTaskInfo(next.Stage().Queue(), tasks.TaskID(next))
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return nil // it has just run
+	case err != nil:
+		return err
+	case info.State == asynq.TaskStateCompleted, info.State == asynq.TaskStateArchived:
+		return p.sweepTask(ctx, r, info)
+	}
+	return nil
 }
 
 // nextEpoch puts a job back on the road whose task id is taken by a finished task.
@@ -153,7 +189,10 @@ func (p *Pipeline) afterArchived(seen *tasks.Job, info *asynq.TaskInfo) decision
 			return nextEpoch
 		}
 	}
-	why := "its task was archived: " + info.LastErr
+	if !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(seen.CreatedAt) {
+		return nextEpoch // of an earlier life of this id, whose record has expired
+	}
+	why := lostToArchive(info.LastErr)
 	return func(job *tasks.Job) outcome {
 		mark := job.Mark()
 		switch {

@@ -1,12 +1,16 @@
 package pipeline
 
 import (
+	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/testservers"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -98,7 +102,7 @@ func TestSweeperOnTakenIDs(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, magichourtest.Options{})
 		w.submit(images())
-		w.on["http POST after"] = func() { panic(errKilled) }
+		w.on["http POST after"] = w.process.kill
 		info := w.waiting()[0]
 		if err := w.step(info); err == nil {
 			t.Fatal("not killed")
@@ -155,5 +159,96 @@ func TestSweeperDropsStrays(t *testing.T) {
 		if err != nil || len(late) != tt.left {
 			t.Errorf("%v later: got %v, %v; want %d left", tt.forward, late, err, tt.left)
 		}
+	}
+}
+
+// TestSweeperOnActiveTasks: an active task whose lease somebody holds is left alone; one that nobody holds, and
+// that Asynq does not take back, is replaced.
+func TestSweeperOnActiveTasks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		lease time.Duration // from now; 0: none at all
+		epoch int
+	}{
+		"under way":                     {30 * time.Second, 1},
+		"to be taken back by Asynq":     {-time.Minute, 1},
+		"not taken back for an hour":    {-time.Hour, 2},
+		"an active entry without lease": {0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{})
+			w.submit(images())
+			w.activate(w.untilStage(tasks.StageDownload))
+			w.forward(10 * time.Minute)
+			if tt.lease != 0 {
+				until := float64(w.clock().Add(tt.lease).Unix())
+				if err := w.plain.ZAdd(t.Context(), "asynq:{hourglass-download}:lease", redis.Z{Score: until, Member: "images:download"}).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.pipeline.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if job := w.job("images"); job.Epoch != tt.epoch || len(w.waiting()) != tt.epoch-1 {
+				t.Errorf("got epoch %d and tasks %v, want epoch %d", job.Epoch, w.waiting(), tt.epoch)
+			}
+			if tt.epoch == 2 {
+				w.run()
+				w.checkDone("images")
+			}
+		})
+	}
+}
+
+// activate makes a pending task look as it does while a worker runs it.
+func (w *world) activate(info *asynq.TaskInfo) {
+	w.t.Helper()
+	queue := "asynq:{" + info.Queue + "}:"
+	for _, err := range []error{
+		w.plain.LRem(w.t.Context(), queue+"pending", 1, info.ID).Err(),
+		w.plain.LPush(w.t.Context(), queue+"active", info.ID).Err(),
+		w.plain.HSet(w.t.Context(), queue+"t:"+info.ID, "state", "active").Err(),
+	} {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestSweepOfAFullRedis: where nothing can be written, a sweep ends at the first job, and the next one goes on.
+func TestSweepOfAFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: testservers.Redis(t)})
+	t.Cleanup(func() { _ = rdb.Close() })
+	p := New(nil, nil, rdb, slog.New(slog.DiscardHandler), Settings{RecordTTL: time.Hour, GiveUp: 24 * time.Hour})
+	const jobs = sweepPage + 50
+	for i := range jobs {
+		r := images()
+		r.ID = fmt.Sprintf("job-%d", i)
+		job, err := tasks.NewJob(r, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.save(t.Context(), &record{job: job}, job.Clone(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.records.SetDeadline(t.Context(), r.ID, -time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"maxmemory-policy": "noeviction", "maxmemory": "1"} {
+		if err := rdb.ConfigSet(t.Context(), name, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if looked, err := p.Sweep(t.Context()); err == nil || looked > jobs || len(err.Error()) > 2000 {
+		t.Errorf("looked at %d, error of %d bytes", looked, len(fmt.Sprint(err)))
+	}
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if looked, err := p.Sweep(t.Context()); err != nil || looked < jobs {
+		t.Errorf("with memory again: looked at %d, %v", looked, err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// litter leaves in the folder of a job what a worker leaves that is killed while it copies.
-func (w *world) litter(job string, age time.Duration) string {
+// leave leaves in the folder of a job what a worker leaves that is killed while it copies.
+func (w *world) leave(job string, age time.Duration) string {
 	w.t.Helper()
 	folder := filepath.Join(w.dir, job)
 	if err := os.MkdirAll(folder, 0o750); err != nil {
@@ -45,7 +45,7 @@ func TestDoneLeavesNothing(t *testing.T) {
 	w := newWorld(t, magichourtest.Options{})
 	w.submit(images())
 	w.untilStage(tasks.StageDownload)
-	left := w.litter("images", 0)
+	left := w.leave("images", 0)
 	w.run()
 	w.checkDone("images")
 	if !gonePath(left) {
@@ -85,12 +85,12 @@ func TestTidyFailsNoJob(t *testing.T) {
 func TestTidyStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, magichourtest.Options{})
-	old := w.litter("never", 49*time.Hour)
+	old := w.leave("never", 49*time.Hour)
 	w.pipeline.tidyStore(t.Context())
 	if !gonePath(old) {
 		t.Errorf("%s is still there", old)
 	}
-	w.litter("never", 49*time.Hour)
+	w.leave("never", 49*time.Hour)
 	w.forward(59 * time.Minute)
 	w.pipeline.tidyStore(t.Context())
 	if gonePath(old) {
@@ -101,7 +101,7 @@ func TestTidyStore(t *testing.T) {
 	if !gonePath(old) {
 		t.Error("never tidied again")
 	}
-	young := w.litter("under-way", 47*time.Hour)
+	young := w.leave("under-way", 47*time.Hour)
 	w.forward(2 * time.Hour)
 	w.pipeline.tidyStore(t.Context())
 	if gonePath(young) {
@@ -115,7 +115,7 @@ func TestSweeperTidies(t *testing.T) {
 	w := newWorld(t, magichourtest.Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	w.on["store tidy after"] = stop
-	old := w.litter("never", 49*time.Hour)
+	old := w.leave("never", 49*time.Hour)
 	w.pipeline.SweepEvery(ctx)
 	if !gonePath(old) {
 		t.Errorf("%s is still there", old)

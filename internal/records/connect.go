@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -89,6 +90,12 @@ func withoutURL(err error) error {
 		return fmt.Errorf("not a URL of Redis: %w", parse.Err)
 	}
 	return fmt.Errorf("not a URL of Redis: %w", err)
+}
+
+// Check tries whether Redis can be reached and takes a write: one that is full, or a replica, only
+// answers reads.
+func Check(ctx context.Context, rdb redis.UniversalClient) error {
+	return rdb.Set(ctx, checked, "", time.Minute).Err()
 }
 
 // Quiet silences the log that the Redis client keeps by itself, for the whole process: what it

@@ -112,6 +112,15 @@ func (s *Store) Latest(ctx context.Context, state string, from Moment, limit int
 	return entries, nil
 }
 
+// Count returns how many jobs the index has in a state.
+func (s *Store) Count(ctx context.Context, state string) (int64, error) {
+	n, err := s.rdb.ZCard(ctx, stateKey(state)).Result()
+	if err != nil {
+		return 0, fmt.Errorf("count the jobs that are %s: %w", state, err)
+	}
+	return n, nil
+}
+
 var forget = redis.NewScript(`
 local t = redis.call('TIME')
 local before = t[1] * 1000000 + t[2] - ARGV[1]

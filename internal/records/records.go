@@ -11,6 +11,10 @@
 //	hourglass:{fleet}:project:<id>    string: the job that owns this project
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
 //	hourglass:{fleet}:<name>          string that expires: somebody has taken the turn of this name
+//	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
+//	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
+//	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
+//	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
 import (
@@ -40,7 +44,10 @@ var (
 // Absent is the revision of a record that does not exist: Save with it creates.
 const Absent = ""
 
-const deadlines = "hourglass:{fleet}:deadlines"
+const (
+	deadlines = "hourglass:{fleet}:deadlines"
+	checked   = "hourglass:{fleet}:checked"
+)
 
 func recordKey(job string) string      { return "hourglass:{" + job + "}:record" }
 func projectKey(project string) string { return "hourglass:{fleet}:project:" + project }
@@ -119,6 +126,27 @@ func (s *Store) Claim(ctx context.Context, project, job string) (owner string, e
 	return owner, nil
 }
 
+// KeepClaim lets the claim of a project stand for as long as its job is on the road again.
+func (s *Store) KeepClaim(ctx context.Context, project string) error {
+	if err := s.rdb.Persist(ctx, projectKey(project)).Err(); err != nil {
+		return fmt.Errorf("keep the claim of project %s: %w", project, err)
+	}
+	return nil
+}
+
+var unclaim = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+`)
+
+// Unclaim takes back the claim of a job that does not follow the project after all. May be repeated.
+func (s *Store) Unclaim(ctx context.Context, project, job string) error {
+	if err := unclaim.Run(ctx, s.rdb, []string{projectKey(project)}, job).Err(); err != nil {
+		return fmt.Errorf("give up the claim of project %s: %w", project, err)
+	}
+	return nil
+}
+
 // ExpireClaim lets the claim of a project end together with the record of its job.
 func (s *Store) ExpireClaim(ctx context.Context, project string, ttl time.Duration) error {
 	if err := s.rdb.PExpire(ctx, projectKey(project), ttl).Err(); err != nil {
@@ -126,3 +154,16 @@ func (s *Store) ExpireClaim(ctx context.Context, project string, ttl time.Durati
 	}
 	return nil
 }
+
+// WriteResult gives a task of Asynq its result, if it is still there. Asynq's own way makes what is
+// not there: after a failover that has forgotten the task, its id would be held for ever by what is
+// no task.
+func (s *Store) WriteResult(ctx context.Context, queue, task string, text []byte) error {
+	return writeResult.Run(ctx, s.rdb, []string{"asynq:{" + queue + "}:t:" + task}, text).Err()
+}
+
+var writeResult = redis.NewScript(`
+if redis.call('HEXISTS', KEYS[1], 'msg') == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'result', ARGV[1])
+return 1
+`)

@@ -17,3 +17,11 @@ func (s *Store) Turn(ctx context.Context, name string, every time.Duration) (boo
 	}
 	return mine, nil
 }
+
+// GiveTurn gives the turn back: the next who asks gets it. May be repeated.
+func (s *Store) GiveTurn(ctx context.Context, name string) error {
+	if err := s.rdb.Del(ctx, turnKey(name)).Err(); err != nil {
+		return fmt.Errorf("give back the turn to %s: %w", name, err)
+	}
+	return nil
+}

@@ -28,31 +28,31 @@ func TestS3Check(t *testing.T) {
 	}{
 		{"a good store", func(*http.Request) fault { return fault{} }, string(storage.Verified)},
 		{"echoes any checksum", func(r *http.Request) fault {
-			if operation(r) == "PutObject" && !conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && !conditional(r) {
 				return sayYes
 			}
 			return fault{}
 		}, string(storage.ReadBack)},
 		{"answers no checksum", func(r *http.Request) fault {
-			if operation(r) == "HeadObject" {
+			if storagetest.Operation(r) == "HeadObject" {
 				return noChecksum
 			}
 			return fault{}
 		}, string(storage.ReadBack)},
 		{"overwrites", func(r *http.Request) fault {
-			if operation(r) == "PutObject" && conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && conditional(r) {
 				return sayYes
 			}
 			return fault{}
 		}, "If-None-Match"},
 		{"does not let us list", func(r *http.Request) fault {
-			if operation(r) == "HeadObject" {
+			if storagetest.Operation(r) == "HeadObject" {
 				return forbidden
 			}
 			return fault{}
 		}, "s3:ListBucket"},
 		{"does not let us write", func(r *http.Request) fault {
-			if operation(r) == "PutObject" {
+			if storagetest.Operation(r) == "PutObject" {
 				return forbidden
 			}
 			return fault{}

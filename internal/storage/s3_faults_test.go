@@ -66,26 +66,6 @@ func (f *flips) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// operation names a request as the S3 documentation does.
-func operation(r *http.Request) string {
-	query := r.URL.Query()
-	switch {
-	case r.Method == http.MethodPut && query.Has("partNumber"):
-		return "UploadPart"
-	case r.Method == http.MethodPut:
-		return "PutObject"
-	case r.Method == http.MethodPost && query.Has("uploads"):
-		return "CreateMultipartUpload"
-	case r.Method == http.MethodPost:
-		return "CompleteMultipartUpload"
-	case r.Method == http.MethodHead:
-		return "HeadObject"
-	case r.Method == http.MethodDelete:
-		return "AbortMultipartUpload"
-	}
-	return r.Method
-}
-
 // isProbe tells the requests by which a store is tried from those of copies.
 func isProbe(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/.hourglass-check") }
 
@@ -191,7 +171,7 @@ func TestS3Faults(t *testing.T) {
 		{"head is forbidden", small, "HeadObject", forbidden, 0, errAny, true},
 		{"no checksum", small, "HeadObject", noChecksum, 0, nil, true},
 		{"no checksum, in parts", large, "HeadObject", noChecksum, 0, nil, true},
-		{"no checksum, damaged when it is read back", small, "HeadObject, GET", fault{response: func(r *http.Response) {
+		{"no checksum, damaged when it is read back", small, "HeadObject, GetObject", fault{response: func(r *http.Response) {
 			noChecksum.response(r)
 			r.Body = &flips{r.Body}
 		}}, 0, storage.ErrUnproved, true},
@@ -204,7 +184,7 @@ func TestS3Faults(t *testing.T) {
 			t.Parallel()
 			var met atomic.Int64
 			seen := faulty(t, server, func(r *http.Request) fault {
-				if !strings.Contains(test.on, operation(r)) || isProbe(r) || test.times > 0 && met.Add(1) > test.times {
+				if !strings.Contains(test.on, storagetest.Operation(r)) || isProbe(r) || test.times > 0 && met.Add(1) > test.times {
 					return fault{}
 				}
 				return test.fault
@@ -269,7 +249,7 @@ func TestS3CanceledAtEveryRequest(t *testing.T) {
 				defer cancel()
 				seen := faulty(t, server, func(r *http.Request) fault {
 					switch {
-					case operation(r) != on || isProbe(r):
+					case storagetest.Operation(r) != on || isProbe(r):
 						return fault{}
 					case when == "before":
 						cancel()

@@ -25,16 +25,16 @@ func TestS3ObjectsAreMadeAsTheURLSays(t *testing.T) {
 	for _, size := range []int{small, large} {
 		made := 0
 		sink := &storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
-			makes := operation(r) == "PutObject" || operation(r) == "CreateMultipartUpload"
+			makes := storagetest.Operation(r) == "PutObject" || storagetest.Operation(r) == "CreateMultipartUpload"
 			for name, value := range want {
 				if got := r.Header.Get(name); makes && got != value || !makes && got != "" {
-					t.Errorf("%s: %s: got %q, want %q: %t", operation(r), name, got, value, makes)
+					t.Errorf("%s: %s: got %q, want %q: %t", storagetest.Operation(r), name, got, value, makes)
 				}
 			}
 			if makes && !isProbe(r) {
 				made++
 				if got := r.Header.Get("Content-Disposition"); got != `inline; filename="a b.mp4"` {
-					t.Errorf("%s: Content-Disposition: got %q", operation(r), got)
+					t.Errorf("%s: Content-Disposition: got %q", storagetest.Operation(r), got)
 				}
 			}
 			return false

@@ -73,7 +73,7 @@ func TestS3PartsInParallel(t *testing.T) {
 	held := make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(held) })
 	sink := &storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
-		if operation(r) == "UploadPart" {
+		if storagetest.Operation(r) == "UploadPart" {
 			arrived <- struct{}{}
 			<-held
 		}
@@ -153,7 +153,7 @@ func TestS3FailedPartsLeaveNothing(t *testing.T) {
 func TestS3StopsReadingWhenAPartFails(t *testing.T) {
 	t.Parallel()
 	sink := &storagetest.Sink{Before: func(w http.ResponseWriter, r *http.Request) bool {
-		if operation(r) == "UploadPart" {
+		if storagetest.Operation(r) == "UploadPart" {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(http.StatusForbidden)
 			return true
@@ -189,7 +189,7 @@ func TestS3NoHTTP2(t *testing.T) {
 	t.Parallel()
 	front := httptest.NewUnstartedServer(&storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.ProtoMajor != 1 {
-			t.Errorf("%s came over %s", operation(r), r.Proto)
+			t.Errorf("%s came over %s", storagetest.Operation(r), r.Proto)
 		}
 		return false
 	}})

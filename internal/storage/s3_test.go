@@ -109,7 +109,7 @@ func TestS3ComparesWithoutChecksum(t *testing.T) {
 	t.Parallel()
 	server := testservers.VersityGW(t, "media")
 	seen := faulty(t, server, func(r *http.Request) fault {
-		if operation(r) == "HeadObject" {
+		if storagetest.Operation(r) == "HeadObject" {
 			return noChecksum
 		}
 		return fault{}
@@ -147,7 +147,7 @@ func TestS3ReplaceLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen := faulty(t, server, func(r *http.Request) fault {
-				if operation(r) == "PutObject" && !isProbe(r) {
+				if storagetest.Operation(r) == "PutObject" && !isProbe(r) {
 					return test.fault
 				}
 				return fault{}
@@ -165,10 +165,10 @@ func TestS3PayloadIsNotHashedOverPlainHTTP(t *testing.T) {
 	server := testservers.VersityGW(t, "media")
 	seen := faulty(t, server, func(r *http.Request) fault {
 		if got := r.Header.Get("X-Amz-Content-Sha256"); got != "UNSIGNED-PAYLOAD" {
-			t.Errorf("%s: X-Amz-Content-Sha256: got %s, want UNSIGNED-PAYLOAD", operation(r), got)
+			t.Errorf("%s: X-Amz-Content-Sha256: got %s, want UNSIGNED-PAYLOAD", storagetest.Operation(r), got)
 		}
 		if got := r.Header.Get("Content-Encoding"); got != "" {
-			t.Errorf("%s: Content-Encoding: got %s, which older servers refuse", operation(r), got)
+			t.Errorf("%s: Content-Encoding: got %s, which older servers refuse", storagetest.Operation(r), got)
 		}
 		return fault{}
 	})
@@ -241,7 +241,7 @@ func TestS3CompleteCarriesLengthAndChecksum(t *testing.T) {
 	}
 	seen := faulty(t, testservers.VersityGW(t, "media"), func(r *http.Request) fault {
 		for name, value := range want {
-			if got := r.Header.Get(name); operation(r) == "CompleteMultipartUpload" && got != value {
+			if got := r.Header.Get(name); storagetest.Operation(r) == "CompleteMultipartUpload" && got != value {
 				t.Errorf("%s: got %q, want %q", name, got, value)
 			}
 		}
@@ -258,7 +258,7 @@ func TestS3MissingCostsOneRequest(t *testing.T) {
 	server := testservers.VersityGW(t, "media")
 	var gets atomic.Int64
 	seen := faulty(t, server, func(r *http.Request) fault {
-		if operation(r) == http.MethodGet {
+		if storagetest.Operation(r) == "GetObject" {
 			gets.Add(1)
 		}
 		return fault{}

@@ -28,7 +28,7 @@ type process struct {
 
 // serve starts a server on a free port and returns its address once ready says so. ready
 // must be able to tell this server from another one that took the port.
-func serve(t testing.TB, path string, args func(port string) []string, ready func(ctx context.Context, addr string, pid int) error) string {
+func serve(t testing.TB, path string, args func(port string) []string, ready func(ctx context.Context, addr string, pid int) error) (string, *process) {
 	t.Helper()
 	var problems []error
 	for range attempts {
@@ -43,13 +43,13 @@ func serve(t testing.TB, path string, args func(port string) []string, ready fun
 		addr := net.JoinHostPort("127.0.0.1", port)
 		if err = p.wait(t.Context(), addr, ready); err == nil {
 			t.Cleanup(p.kill)
-			return addr
+			return addr, p
 		}
 		p.kill()
 		problems = append(problems, err)
 	}
 	t.Fatalf("start %s: %v", path, errors.Join(problems...))
-	return ""
+	return "", nil
 }
 
 // freePort is free now. Only the server itself can make sure that it still is: see serve.

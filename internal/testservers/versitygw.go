@@ -45,7 +45,7 @@ func versityGW(t testing.TB, options []string, buckets ...string) S3 {
 		}
 	}
 	health := "/" + rand.Text() // only our own server knows it
-	addr := serve(t, path, func(port string) []string {
+	addr, _ := serve(t, path, func(port string) []string {
 		args := []string{
 			"--port", "127.0.0.1:" + port, "--access", server.AccessKey, "--secret", server.SecretKey,
 			"--region", server.Region, "--health", health, "--quiet", "posix",

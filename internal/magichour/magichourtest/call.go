@@ -62,6 +62,9 @@ func (s *Server) handle(call Call, h handler) http.Handler {
 		if fault.before() && s.fail(w, r, fault) {
 			return
 		}
+		if call == Delete {
+			s.askBeforeDelete(req.id)
+		}
 		answer := s.reply(req, h, fault)
 		s.options.Log.Debug("api", "call", call, "path", r.URL.Path, "status", answer.status)
 		if call == Create && answer.project != nil {
@@ -72,6 +75,17 @@ func (s *Server) handle(call Call, h handler) http.Handler {
 		}
 		answer.write(w)
 	})
+}
+
+// askBeforeDelete lets a test judge a delete at its moment.
+func (s *Server) askBeforeDelete(project string) {
+	p, found := s.Project(project)
+	if s.options.OnDelete == nil || !found || p.Deleted {
+		return
+	}
+	if err := s.options.OnDelete(project); err != nil {
+		s.note(Event{Call: Violation, Project: project, Detail: err.Error()})
+	}
 }
 
 // reply lets the handler decide and writes that down in one go, so that the order of the

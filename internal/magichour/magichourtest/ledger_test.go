@@ -1,6 +1,7 @@
 package magichourtest
 
 import (
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"runtime"
@@ -116,5 +117,27 @@ func TestTenThousandProjects(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(s.Totals().Creates, s.Totals().Polls), "10000 10000"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestDeleteIsJudged: whoever judges a delete sees the project as it was, is asked once, and not about
+// what is gone.
+func TestDeleteIsJudged(t *testing.T) {
+	t.Parallel()
+	var h *harness
+	asked := 0
+	h = start(t, Options{Render: map[string]time.Duration{"": 0}, OnDelete: func(project string) error {
+		asked++
+		if p, found := h.Project(project); !found || p.Deleted {
+			t.Errorf("%s: found %v, deleted %v", project, found, p.Deleted)
+		}
+		return errors.New("no copy of it")
+	}})
+	id := h.create("text-to-video")
+	for range 2 {
+		h.call("DELETE", "/v1/video-projects/"+id, "")
+	}
+	if got := h.Totals(); asked != 1 || got.Violations != 1 || got.Deletes != 1 {
+		t.Errorf("asked %d times, %+v", asked, got)
 	}
 }

@@ -73,6 +73,10 @@ type Options struct {
 	// Webhooks says where events are sent. Default: nowhere.
 	Webhooks Webhooks
 
+	// OnDelete is asked right before a project is deleted, with nothing locked. An error is
+	// recorded as a violation, and the delete takes effect all the same. Default: nobody.
+	OnDelete func(project string) error
+
 	// Log gets a line for every request. Default: nothing is logged.
 	Log *slog.Logger
 }

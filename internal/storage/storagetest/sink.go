@@ -1,8 +1,6 @@
 package storagetest
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -88,12 +86,10 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func refuse(w http.ResponseWriter, status int, code string) {
+func (s *Sink) refuse(w http.ResponseWriter, status int, code string) {
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
 }
-
-const crcHeader = "X-Amz-Checksum-Crc64nvme"
 
 // read drinks a body, and refuses it unless it is what its header says.
 func (s *Sink) read(w http.ResponseWriter, r *http.Request) (got sunk, ok bool) {
@@ -114,12 +110,12 @@ func (s *Sink) read(w http.ResponseWriter, r *http.Request) (got sunk, ok bool) 
 	got.told = r.Header.Get(crcHeader)
 	switch {
 	case err != io.EOF || got.size != r.ContentLength:
-		refuse(w, http.StatusBadRequest, "IncompleteBody")
+		s.refuse(w, http.StatusBadRequest, "IncompleteBody")
 	case got.told == "" && s.Lenient:
-		got.told = text(got.crc)
+		got.told = base64CRC(got.crc)
 		return got, true
-	case got.told != text(got.crc) && !s.Echo:
-		refuse(w, http.StatusBadRequest, "BadDigest")
+	case got.told != base64CRC(got.crc) && !s.Echo:
+		s.refuse(w, http.StatusBadRequest, "BadDigest")
 	default:
 		return got, true
 	}
@@ -143,7 +139,7 @@ func (s *Sink) whole(w http.ResponseWriter, r *http.Request) {
 	if s.put(r, got) {
 		w.Header().Set("ETag", `"whole-2"`)
 	} else {
-		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		s.refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 	}
 }
 
@@ -183,11 +179,11 @@ func (s *Sink) part(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	parts := s.uploads[r.URL.Query().Get("uploadId")]
 	if parts == nil || err != nil {
-		refuse(w, http.StatusNotFound, "NoSuchUpload")
+		s.refuse(w, http.StatusNotFound, "NoSuchUpload")
 		return
 	}
 	parts[number] = got
-	w.Header().Set("ETag", `"`+text(got.crc)+`"`)
+	w.Header().Set("ETag", `"`+base64CRC(got.crc)+`"`)
 }
 
 func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
@@ -199,7 +195,7 @@ func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err := xml.NewDecoder(r.Body).Decode(&asked); err != nil {
-		refuse(w, http.StatusBadRequest, "MalformedXML")
+		s.refuse(w, http.StatusBadRequest, "MalformedXML")
 		return
 	}
 	id := r.URL.Query().Get("uploadId")
@@ -207,7 +203,7 @@ func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
 	parts := s.uploads[id]
 	s.mu.Unlock()
 	if parts == nil {
-		refuse(w, http.StatusNotFound, "NoSuchUpload")
+		s.refuse(w, http.StatusNotFound, "NoSuchUpload")
 		return
 	}
 	var all sunk
@@ -216,25 +212,25 @@ func (s *Sink) complete(w http.ResponseWriter, r *http.Request) {
 		if s.Lenient && p.ChecksumCRC64NVME == "" {
 			p.ChecksumCRC64NVME = had.told
 		}
-		if !found || p.PartNumber != i+1 || p.ChecksumCRC64NVME != had.told || p.ETag != `"`+text(had.crc)+`"` {
-			refuse(w, http.StatusBadRequest, "InvalidPart")
+		if !found || p.PartNumber != i+1 || p.ChecksumCRC64NVME != had.told || p.ETag != `"`+base64CRC(had.crc)+`"` {
+			s.refuse(w, http.StatusBadRequest, "InvalidPart")
 			return
 		}
 		all = sunk{all.size + had.size, combined(all.crc, had.crc, had.size), r.Header.Get(crcHeader), append(all.data, had.data...)}
 	}
 	given := r.Header.Get(crcHeader) != "" || !s.Lenient
 	if !given {
-		all.told = text(all.crc)
+		all.told = base64CRC(all.crc)
 	}
 	switch {
 	case !given && len(asked.Part) == len(parts) && s.put(r, all):
 		s.end(w, id)
 	case len(asked.Part) != len(parts) || r.Header.Get("X-Amz-Mp-Object-Size") != strconv.FormatInt(all.size, 10):
-		refuse(w, http.StatusBadRequest, "InvalidRequest")
-	case all.told != text(all.crc) && !s.Echo || r.Header.Get("X-Amz-Checksum-Type") != "FULL_OBJECT":
-		refuse(w, http.StatusBadRequest, "BadDigest")
+		s.refuse(w, http.StatusBadRequest, "InvalidRequest")
+	case all.told != base64CRC(all.crc) && !s.Echo || r.Header.Get("X-Amz-Checksum-Type") != "FULL_OBJECT":
+		s.refuse(w, http.StatusBadRequest, "BadDigest")
 	case !s.put(r, all):
-		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		s.refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 	default:
 		s.end(w, id)
 	}
@@ -252,7 +248,7 @@ func (s *Sink) object(w http.ResponseWriter, r *http.Request) {
 	o, found := s.objects[r.URL.Path]
 	s.mu.Unlock()
 	if !found {
-		refuse(w, http.StatusNotFound, "NoSuchKey")
+		s.refuse(w, http.StatusNotFound, "NoSuchKey")
 		return
 	}
 	w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
@@ -272,10 +268,6 @@ func (s *Sink) list(w http.ResponseWriter) {
 	}
 	slices.Sort(ids)
 	_, _ = io.WriteString(w, "<ListMultipartUploadsResult>"+strings.Join(ids, "")+"</ListMultipartUploadsResult>")
-}
-
-func text(crc uint64) string {
-	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, crc))
 }
 
 // combined is the CRC of two pieces, from the CRC of each and the length of the second, as zlib does it:

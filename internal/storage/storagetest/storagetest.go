@@ -1,4 +1,5 @@
-// Package storagetest is the one suite that every storage.Store must pass.
+// Package storagetest is the one suite that every storage.Store must pass, and an S3 server in memory
+// for tests that inject faults.
 package storagetest
 
 import (
