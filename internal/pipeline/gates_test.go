@@ -44,7 +44,10 @@ func (w *world) begin() *process {
 // start begins the process of a worker.
 func (w *world) start() {
 	p := w.begin()
-	w.process, w.pipeline = p, w.worker(p, "key")
+	pipeline := w.worker(p, "key")
+	w.hook.Lock()
+	defer w.hook.Unlock()
+	w.process, w.pipeline = p, pipeline
 }
 
 // worker is what a process runs, with its key of the API.

@@ -25,12 +25,12 @@ func hookSecrets() ([]string, error) { return []string{"whsec_next", hookSecret}
 func (w *world) receiveWebhooks(o magichourtest.Webhooks) {
 	w.t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.hook.Lock() // with deliver: the detector of races sees no order in what goes over the network
+		w.hook.Lock() // with start and delivered: no order is seen in what goes over the network
 		defer w.hook.Unlock()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		handler := w.pipeline.Webhook(hookSecrets, 5*time.Minute)
-		err := w.work(func() error { handler.ServeHTTP(rw, r.WithContext(ctx)); return nil })
+		err := w.process.alive(func() error { handler.ServeHTTP(rw, r.WithContext(ctx)); return nil })
 		if err != nil { // ctx ends as well, or the handler would wait for its own time limit
 			panic(http.ErrAbortHandler)
 		}
@@ -44,8 +44,11 @@ func (w *world) receiveWebhooks(o magichourtest.Webhooks) {
 func (w *world) delivered() int {
 	w.t.Helper()
 	taken := w.fake.Deliver(w.t.Context())
-	w.hook.Lock()
-	defer w.hook.Unlock()
+	select {
+	case <-w.process.dead:
+		w.start() // the events that were not taken come again
+	default:
+	}
 	return taken
 }
 
