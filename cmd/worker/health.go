@@ -28,7 +28,7 @@ const (
 	askRedisFor = 2 * time.Second
 	askStoreFor = 10 * time.Second
 	askAPIFor   = 10 * time.Second
-	believe     = time.Minute // a good answer of the store costs writes, one of the API counts against its limits
+	believe     = 15 * time.Second // a good answer of the store costs writes, one of the API counts against its limits
 )
 
 func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Client) *health {

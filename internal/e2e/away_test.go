@@ -140,7 +140,7 @@ func (f *fleet) allDone(jobs int) {
 	for i := range jobs {
 		ids = append(ids, request(i).ID)
 	}
-	limit := 2*time.Minute + 2*awayFor(f.t)
+	limit := 4*time.Minute + 2*awayFor(f.t) // a task that ended meanwhile comes back by its lease
 	out, stderr, code := f.enqueue(append([]string{"wait", "--timeout", limit.String()}, ids...)...)
 	if code != 0 {
 		f.t.Errorf("wait: exit %d: %s\n%s", code, stderr, out)

@@ -45,7 +45,7 @@ func TestNoFlood(t *testing.T) {
 		h := w.pipeline.Webhook(hookSecrets, time.Minute)
 		for range 100 {
 			answer := httptest.NewRecorder()
-			h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/webhooks/magichour", strings.NewReader("{}")))
+			h.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/magichour", strings.NewReader("{}")))
 			if answer.Code != http.StatusUnauthorized {
 				t.Fatalf("got %d", answer.Code)
 			}
