@@ -272,7 +272,7 @@ func diskFull(t *testing.T) (f *fleet, away, back func()) {
 // fill writes until the disk takes no more.
 func fill(t *testing.T, path string) {
 	t.Helper()
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // of the test
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Error(err)
 		return
