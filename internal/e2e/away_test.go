@@ -230,7 +230,33 @@ func apiRefuses(t *testing.T) (f *fleet, away, back func()) {
 	server := strings.TrimPrefix(f.api, "http://")
 	w := newWire(t, server)
 	f.env = append(f.env, "MAGIC_HOUR_BASE_URL=http://"+w.addr)
-	return f, w.cut, func() { w.to(server) }
+	away = func() {
+		// A purchase that is cut off in its middle would be parked, and rightly: none may be under way.
+		f.hold("create")
+		w.cut()
+		f.release("create")
+	}
+	return f, away, func() { w.to(server) }
+}
+
+// hold holds a stage, and waits until no task is under way there any more. Some jobs must be waiting for it.
+func (f *fleet) hold(stage string) {
+	f.t.Helper()
+	if out, stderr, code := f.run("worker", "", "hold", stage); code != 0 {
+		f.t.Errorf("worker hold %s: exit %d, %s%s", stage, code, out, stderr)
+	}
+	f.eventually("the worker heeds the hold", func() bool {
+		held, _, _ := f.enqueue("list", "--held", "--json")
+		busy, _, _ := f.enqueue("list", "--state", "creating", "--json")
+		return strings.Contains(held, "by_hand") && busy == ""
+	})
+}
+
+func (f *fleet) release(stage string) {
+	f.t.Helper()
+	if out, stderr, code := f.run("worker", "", "release", stage); code != 0 {
+		f.t.Errorf("worker release %s: exit %d, %s%s", stage, code, out, stderr)
+	}
 }
 
 // diskFull needs a disk that can be filled: a file system of its own, which only root can mount.
