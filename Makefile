@@ -24,6 +24,7 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	go test -race -timeout 9m $(or $(ARGS),./...)
 	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults)$$' ./internal/pipeline)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/)
+	$(if $(ARGS),,go test -C test/bench -timeout 5m .)
 
 .PHONY: torture
 torture: ## kill, freeze and cut off everything while 500 jobs run; HOURGLASS_TORTURE_JOBS and _TIME, HOURGLASS_SEED
@@ -46,17 +47,20 @@ gofmt: ## are all files formatted?
 vet: ## go vet
 	go vet ./...
 	go vet -C test ./...
+	go vet -C test/bench .
 
 .PHONY: lint
 lint: ## golangci-lint, which also holds the map of who may import whom (.golangci.yml)
 	@scripts/install-tools lint
 	golangci-lint run
 	cd test && golangci-lint run -c ../.golangci.yml
+	cd test/bench && golangci-lint run -c ../../.golangci.yml
 
 .PHONY: tidy
 tidy: ## do the go.mod files list what is used?
 	go mod tidy -diff
 	go mod -C test tidy -diff
+	go mod -C test/bench tidy -diff
 
 .PHONY: generated
 generated: ## are generated files fresh?
@@ -70,6 +74,12 @@ fuzz: ## run every fuzz test for FUZZTIME (10s)
 bench: ## run the benchmarks; docs/benchmarks.md says what they mean
 	@scripts/install-tools
 	go test -run '^$$' -bench . -benchtime 10000x -count 3 ./cmd/enqueue
+
+.PHONY: bench-copy
+bench-copy: ## measure the copy against other programs, for a quarter of an hour; ARGS='-large 64 -files 50 -runs 1' for a try
+	@scripts/install-tools
+	@scripts/install-tools peers
+	go run -C test/bench . -versitygw $(CURDIR)/.tools/versitygw -peers $(CURDIR)/.tools/peers $(ARGS)
 
 .PHONY: mutants
 mutants: ## break each law on purpose and demand that a test notices; ARGS='name ...' for some

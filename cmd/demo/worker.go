@@ -32,7 +32,7 @@ func startWorker(ctx context.Context, apiURL, dir string, rdb redis.UniversalCli
 	}
 	store, err := openFolder(ctx, dir)
 	if err == nil {
-		err = store.Check(ctx) // a folder that can't be written would let the jobs try for a day
+		_, err = store.Check(ctx) // a folder that can't be written would let the jobs try for a day
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--dir %s: %w", dir, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
 	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -41,6 +42,7 @@ const (
 	varRecordTTL     = "HOURGLASS_RECORD_TTL"
 	varTaskRetention = "HOURGLASS_TASK_RETENTION"
 	varGiveUp        = "HOURGLASS_GIVE_UP"
+	varCopyMemory    = "HOURGLASS_COPY_MEMORY"
 	varTolerance     = "HOURGLASS_WEBHOOK_TOLERANCE"
 	varLogFormat     = "HOURGLASS_LOG_FORMAT"
 	varLogLevel      = "HOURGLASS_LOG_LEVEL"
@@ -56,7 +58,7 @@ func flags() []cli.Flag {
 	return []cli.Flag{
 		settings.RedisFlag(),
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
-		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir"),
+		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir; docs/storage.md says what may follow as a query"),
 		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Local: true, Sources: settings.From(varPathStyle)},
 		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz and /metrics; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
@@ -69,6 +71,7 @@ func flags() []cli.Flag {
 		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
+		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
 		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),
@@ -86,6 +89,40 @@ func count(variable string, value int, usage string) cli.Flag {
 		}
 		return nil
 	}}
+}
+
+// size is a number of bytes as people write it.
+func size(variable string, value, least int64, usage string) cli.Flag {
+	return &cli.StringFlag{Name: settings.FlagName(variable), Value: sizeText(value), Usage: usage + "; a size such as 256MiB or 1GiB", Local: true, Sources: settings.From(variable), Validator: func(text string) error {
+		if bytes, err := parseSize(text); err != nil || bytes < least {
+			return settings.Usage("%s: %q: want a size such as 256MiB or 1GiB, at least %s", variable, text, sizeText(least))
+		}
+		return nil
+	}}
+}
+
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+func parseSize(text string) (int64, error) {
+	for _, unit := range sizeUnits {
+		if number, found := strings.CutSuffix(text, unit.name); found {
+			n, err := strconv.ParseUint(number, 10, 32)
+			return int64(n) * unit.bytes, err
+		}
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+func sizeText(bytes int64) string {
+	for _, unit := range sizeUnits {
+		if bytes%unit.bytes == 0 {
+			return strconv.FormatInt(bytes/unit.bytes, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(bytes, 10)
 }
 
 const durationForm = "; a duration such as 90s or 24h"
@@ -106,6 +143,7 @@ type config struct {
 	httpAddr                      string
 	handlers                      map[tasks.Stage]int
 	drain                         time.Duration
+	copyMemory                    int64
 	pipeline                      pipeline.Settings
 	webhookSecrets                func() ([]string, error) // nil: no webhooks
 	webhookTolerance              time.Duration
@@ -133,6 +171,9 @@ func read(c *cli.Command) (config, error) {
 			PollInterval: long(varPollInterval), RecordTTL: long(varRecordTTL),
 			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
 		},
+	}
+	if conf.copyMemory, err = parseSize(get(varCopyMemory)); err != nil {
+		return conf, err // the flag has refused it before
 	}
 	if _, port, err := net.SplitHostPort(conf.httpAddr); err != nil || !validPort(port) {
 		return conf, settings.Usage("%s: %q: want host:port, such as 127.0.0.1:8420", varHTTPAddr, conf.httpAddr)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -32,15 +33,18 @@ const (
 
 func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Client) *health {
 	return &health{parts: map[string]*part{
-		"redis": {limit: askRedisFor, ask: func(ctx context.Context) error { return records.Check(ctx, rdb) }},
-		"store": {limit: askStoreFor, believe: believe, ask: store.Check},
-		"api": {limit: askAPIFor, believe: believe, ask: func(ctx context.Context) error {
+		"redis": {limit: askRedisFor, ask: func(ctx context.Context) (string, error) { return "", records.Check(ctx, rdb) }},
+		"store": {limit: askStoreFor, believe: believe, ask: func(ctx context.Context) (string, error) {
+			proof, err := store.Check(ctx)
+			return string(proof), err
+		}},
+		"api": {limit: askAPIFor, believe: believe, ask: func(ctx context.Context) (string, error) {
 			_, err := api.Account(ctx)
 			var answer *magichour.Error
 			if errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests {
-				return nil // it answers
+				return "", nil // it answers
 			}
-			return err
+			return "", err
 		}},
 	}}
 }
@@ -66,10 +70,13 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	var mu sync.Mutex
 	for name, part := range h.parts {
 		asking.Go(func() {
-			err := part.check(ctx)
+			how, err := part.check(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			said[name] = "ok"
+			if how != "" {
+				said[name] = "ok: " + how
+			}
 			if err != nil {
 				status, said[name], said["status"] = http.StatusServiceUnavailable, magichour.Redact(err.Error()), "not ready"
 			}
@@ -84,27 +91,44 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 
 // A part is something outside that the worker needs.
 type part struct {
-	ask     func(context.Context) error
+	// ask also says how the part does its work, if that is worth a word.
+	ask     func(context.Context) (how string, err error)
 	limit   time.Duration // for one answer
 	believe time.Duration // how long a good answer holds
 
 	mu  sync.Mutex
+	how string
 	err error
 	at  time.Time
 }
 
 // check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
 // waited for it, or a part that is slow but well would never be ready for an impatient probe.
-func (p *part) check(ctx context.Context) error {
+func (p *part) check(ctx context.Context) (how string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.at) < p.believe && p.err == nil {
-		return nil
+		return p.how, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit)
 	defer cancel()
-	p.err, p.at = p.ask(ctx), time.Now()
-	return p.err
+	p.how, p.err = p.ask(ctx)
+	p.at = time.Now()
+	return p.how, p.err
+}
+
+// logStore says at the start how copies are proved, and what is wrong with the store.
+func (h *health) logStore(ctx context.Context, log *slog.Logger) {
+	proof, err := h.parts["store"].check(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		log.Error("the store does not work; downloads wait until it does", "reason", err)
+	case proof == string(storage.ReadBack):
+		log.Warn("store tried", "proof", proof)
+	default:
+		log.Info("store tried", "proof", proof)
+	}
 }
 
 func answer(w http.ResponseWriter, status int, said map[string]string) {

@@ -51,6 +51,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	sweeping, stopSweeping := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() { p.SweepEvery(sweeping); close(swept) }()
+	tried := make(chan struct{})
+	go func() { health.logStore(sweeping, log); close(tried) }()
 	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)), "webhooks", c.webhookSecrets != nil)
 
 	select {
@@ -63,6 +65,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	stopSweeping()
 	servers.Shutdown()
 	<-swept
+	<-tried
 	log.Info("worker stopped")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -80,7 +83,7 @@ func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, r
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
 	}
-	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles()})
+	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles(), CopyMemory: c.copyMemory})
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varStorageURL, err)
 	}

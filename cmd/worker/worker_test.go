@@ -23,6 +23,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
@@ -93,6 +94,9 @@ func TestWrongSettings(t *testing.T) {
 		{"records that nobody can read", "HOURGLASS_RECORD_TTL", "0s", nil},
 		{"a day without a unit", "HOURGLASS_TASK_RETENTION", "24", nil},
 		{"giving up at once", "HOURGLASS_GIVE_UP", "1s", nil},
+		{"memory for less than two parts", "HOURGLASS_COPY_MEMORY", "15MiB", nil},
+		{"memory without a number", "HOURGLASS_COPY_MEMORY", "MiB", nil},
+		{"memory in units of disks", "HOURGLASS_COPY_MEMORY", "256MB", nil},
 		{"webhooks of no age", "HOURGLASS_WEBHOOK_TOLERANCE", "0s", nil},
 		{"an empty secret among others", "MAGIC_HOUR_WEBHOOK_SECRET", "whsec_canary,,whsec_b", nil},
 		{"a webhook secret that is not there", "MAGIC_HOUR_WEBHOOK_SECRET_FILE", "/nowhere/secret", nil},
@@ -190,15 +194,15 @@ func TestReadiness(t *testing.T) {
 	}
 	_ = l.Close()
 	t.Setenv("REDIS_URL", "redis://"+l.Addr().String())
-	if status, said := worker(t); status != http.StatusServiceUnavailable || said["redis"] == "ok" || said["store"] != "ok" || said["api"] != "ok" {
+	if status, said := worker(t); status != http.StatusServiceUnavailable || said["redis"] == "ok" || !strings.HasPrefix(said["store"], "ok: every copy is read back") || said["api"] != "ok" {
 		t.Errorf("/readyz without Redis: %d %v", status, said)
 	}
 	t.Setenv("REDIS_URL", "redis://"+testservers.Redis(t))
-	if status, said := worker(t); status != http.StatusOK || !maps.Equal(said, map[string]string{"status": "ok", "redis": "ok", "store": "ok", "api": "ok"}) {
+	if status, said := worker(t); status != http.StatusOK || !maps.Equal(said, map[string]string{"status": "ok", "redis": "ok", "store": "ok: " + string(storage.ReadLocal), "api": "ok"}) {
 		t.Errorf("/readyz with Redis: %d %v", status, said)
 	}
 	fake.RevokeKey(true)
-	if status, said := worker(t); status != http.StatusServiceUnavailable || !strings.Contains(said["api"], "401") || strings.Contains(said["api"], "mhk_test") || said["redis"] != "ok" || said["store"] != "ok" {
+	if status, said := worker(t); status != http.StatusServiceUnavailable || !strings.Contains(said["api"], "401") || strings.Contains(said["api"], "mhk_test") || said["redis"] != "ok" || !strings.HasPrefix(said["store"], "ok: ") {
 		t.Errorf("/readyz with a key that is rejected: %d %v", status, said)
 	}
 }
@@ -208,13 +212,13 @@ func TestPartIsBelieved(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	var answer error
-	p := &part{limit: time.Minute, believe: time.Hour, ask: func(context.Context) error { asked++; return answer }}
+	p := &part{limit: time.Minute, believe: time.Hour, ask: func(context.Context) (string, error) { asked++; return "well", answer }}
 	for i, want := range []struct {
 		answer error
 		asked  int
 	}{{io.EOF, 1}, {io.EOF, 2}, {nil, 3}, {io.EOF, 3}} {
 		answer = want.answer
-		if err := p.check(t.Context()); asked != want.asked || asked > i && !errors.Is(err, answer) {
+		if _, err := p.check(t.Context()); asked != want.asked || asked > i && !errors.Is(err, answer) {
 			t.Errorf("question %d: got %v after %d answers, want %d", i+1, err, asked, want.asked)
 		}
 	}
@@ -236,6 +240,7 @@ func worker(t *testing.T) (int, map[string]string) {
 	if status, said := ask(t, "http://"+started.Addr+"/livez"); status != http.StatusOK || said["status"] != "ok" {
 		t.Errorf("/livez: %d %v", status, said)
 	}
+	log.find(t, string(storage.ReadLocal))
 	status, said := ask(t, "http://"+started.Addr+"/readyz")
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {

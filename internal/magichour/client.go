@@ -39,6 +39,8 @@ type Client struct {
 	api   *http.Client // reads and deletes: connections are kept
 	buy   *http.Client // creates: each on a connection of its own
 	media *http.Client // download URLs: no key
+
+	idle, pause time.Duration // idleLimit and firstPause; fields so that tests need no minutes
 }
 
 // A Wrap sees every HTTP request of a client, to the API and to the media host: for traces, and
@@ -59,7 +61,8 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 		// The server may close a kept connection just as it is used again. For a purchase
 		// that would be an outcome nobody knows, so a create pays for a handshake instead.
 		buy:   &http.Client{Transport: wrapped(ownConnections(transport()), wraps), Timeout: callTimeout, CheckRedirect: stay},
-		media: &http.Client{Transport: wrapped(uncompressed(transport()), wraps)},
+		media: &http.Client{Transport: wrapped(forFiles(transport()), wraps), CheckRedirect: silently},
+		idle:  idleLimit, pause: firstPause,
 	}, nil
 }
 
@@ -87,10 +90,24 @@ func ownConnections(t *http.Transport) *http.Transport {
 	return t
 }
 
-// uncompressed keeps bytes, length and range as the media host stores them.
-func uncompressed(t *http.Transport) *http.Transport {
+// forFiles keeps bytes, length and range as the media host stores them. Each file has a connection of its
+// own: in HTTP/2 all would share one, and its window.
+func forFiles(t *http.Transport) *http.Transport {
 	t.DisableCompression = true
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
 	return t
+}
+
+// silently follows a redirect of a media host without telling the next one where it comes from: that URL
+// is signed.
+func silently(req *http.Request, via []*http.Request) error {
+	req.Header.Del("Referer")
+	if len(via) >= 10 {
+		return errors.New("more than 10 redirects")
+	}
+	return nil
 }
 
 // stay returns a redirect as the answer it is. Following one would turn a POST into a GET, and

@@ -251,7 +251,7 @@ func TestOpen(t *testing.T) {
 		}
 	})
 	open := func(sig string) (*Media, error) {
-		return c.Open(t.Context(), Download{URL: c.base.String() + "/v.mp4?sig=" + sig})
+		return c.Open(t.Context(), Download{URL: c.base.String() + "/v.mp4?sig=" + sig}, nil)
 	}
 	media, err := open("good")
 	if err != nil {
@@ -265,8 +265,8 @@ func TestOpen(t *testing.T) {
 		t.Error(err)
 	}
 	var answer *Error
-	if _, err := open("expired"); !errors.As(err, &answer) || answer.Status != 403 || strings.Contains(err.Error(), "sig") {
-		t.Errorf("expired URL: got %v, want an *Error with 403 that does not show the signature", err)
+	if _, err := open("expired"); !errors.Is(err, ErrRefused) || errors.As(err, &answer) || strings.Contains(err.Error(), "sig") {
+		t.Errorf("expired URL: got %v, want ErrRefused, no *Error of the API, and no signature", err)
 	}
 	for _, no := range []string{"page", "empty"} {
 		if media, err := open(no); err == nil {
@@ -302,7 +302,7 @@ func TestNoSecretInErrors(t *testing.T) {
 		_, create := c.Create(t.Context(), video(t), []byte(`{}`), yes)
 		_, get := c.Project(t.Context(), operations.Audio, "p1")
 		_, account := c.Account(t.Context())
-		_, open := c.Open(t.Context(), Download{URL: c.base.String() + "/v.mp4?sig=canary"})
+		_, open := c.Open(t.Context(), Download{URL: c.base.String() + "/v.mp4?sig=canary"}, nil)
 		for _, err := range []error{create, get, account, open, c.Delete(t.Context(), operations.Video, "p1")} {
 			for _, text := range []string{fmt.Sprint(err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
 				if strings.Contains(text, "canary") {

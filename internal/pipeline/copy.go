@@ -7,18 +7,30 @@ import (
 	"fmt"
 	"io/fs"
 	"mime"
-	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
+// mostRestarts is how often a copy begins anew because its source has changed under it.
+const mostRestarts = 2
+
 // copy brings one output into the store and returns it as the store confirmed it.
-func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d magichour.Download) (manifestFile, error) {
-	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, d) }}
+func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (file manifestFile, err error) {
+	for range 1 + mostRestarts {
+		if file, err = p.copyOnce(ctx, job, s, urls); !errors.Is(err, magichour.ErrChanged) {
+			break
+		}
+	}
+	return file, err
+}
+
+func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (manifestFile, error) {
+	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, s.N, urls) }}
 	defer media.close()
 	ext := extension(s.Path, "")
 	if ext == unknownExtension {
@@ -44,7 +56,7 @@ func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, d m
 		return manifestFile{}, err // an old handler must not write over what a newer project has brought
 	}
 	object, err := p.store.Put(ctx, key, m.Body, storage.PutOptions{
-		Size: m.Size, ContentType: plausible(m.ContentType), Metadata: metadata(job, s.Path, m), Replace: replace,
+		Size: m.Size, ContentType: plausible(m.ContentType), FileName: strings.ReplaceAll(key, "/", "-"), Metadata: metadata(job, s.Path, m), Replace: replace,
 	})
 	if err == nil && object.Size == 0 {
 		err = errors.New("the media host sent an empty file")
@@ -75,13 +87,12 @@ func (l *lazyMedia) close() {
 	}
 }
 
-func (p *Pipeline) open(ctx context.Context, d magichour.Download) (*magichour.Media, error) {
-	media, err := p.api.Open(ctx, d)
-	var answer *magichour.Error
-	if errors.As(err, &answer) && slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone}, answer.Status) {
-		return nil, fmt.Errorf("%w: %s", errExpired, answer.Error())
-	}
-	return media, err
+func (p *Pipeline) open(ctx context.Context, n int, urls *freshest) (*magichour.Media, error) {
+	link := urls.link(n)
+	return p.api.Open(ctx, link, func(ctx context.Context) (_ magichour.Download, err error) {
+		link, err = urls.other(ctx, n, link)
+		return link, err
+	})
 }
 
 // standing looks at what stands where a file belongs, and whether it may be replaced: what this
@@ -103,13 +114,14 @@ const (
 	metaJob       = "job"
 	metaOperation = "operation"
 	metaProject   = "project"
+	metaCredits   = "credits"     // charged for the whole project
 	metaSource    = "source"      // path of the URL at Magic Hour
 	metaSize      = "source-size" // bytes that the media host announced
 	metaOpenEnded = "open-ended"  // it announced nothing
 )
 
 func metadata(job *tasks.Job, sourcePath string, m *magichour.Media) map[string]string {
-	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourceName(sourcePath)}
+	meta := map[string]string{metaJob: job.ID, metaOperation: job.Operation, metaProject: job.ProjectID, metaSource: sourceName(sourcePath), metaCredits: strconv.Itoa(job.CreditsCharged)}
 	if m.Size >= 0 {
 		meta[metaSize] = strconv.FormatInt(m.Size, 10)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
@@ -35,15 +37,17 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 			return nil, stop(codeAmbiguous, "fetch the files by hand, from the library at Magic Hour", "project %s has files that can't be told apart by the paths of their URLs", job.ProjectID)
 		}
 	}
-	copied, err := p.copyAll(ctx, job, sources, links)
+	told := *job
+	told.CreditsCharged = int(project.CreditsCharged) // what objects and manifest say; the record learns it last
+	copied, err := p.copyAll(ctx, &told, sources, links)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.notMovedOn(ctx, job); err != nil {
 		return nil, err
 	}
-	m := newManifest(job, int(project.CreditsCharged), copied)
-	if err := p.putManifest(ctx, job, m); err != nil {
+	m := newManifest(&told, copied)
+	if err := p.putManifest(ctx, &told, m); err != nil {
 		return nil, err
 	}
 	p.tidyJob(ctx, job)
@@ -61,27 +65,80 @@ func (p *Pipeline) stored(job *tasks.Job, m manifest) outcome {
 }
 
 func (p *Pipeline) copyAll(ctx context.Context, job *tasks.Job, sources []tasks.Source, links map[int]magichour.Download) ([]manifestFile, error) {
-	files := make([]manifestFile, 0, len(sources))
-	for _, s := range sources {
-		file, err := p.copy(ctx, job, s, links[s.N])
-		if expired(err) {
-			// The URL has expired since it was asked for: ask once more.
-			if links, err = p.freshLinks(ctx, job, sources); err == nil {
-				file, err = p.copy(ctx, job, s, links[s.N])
-			}
+	all := &freshest{links: links, renew: func(ctx context.Context) (map[int]magichour.Download, error) { return p.freshLinks(ctx, job, sources) }}
+	files, errs := make([]manifestFile, len(sources)), make([]error, len(sources))
+	each(len(sources), outputsAtOnce, func(i int) {
+		if files[i], errs[i] = p.copy(ctx, job, sources[i], all); errs[i] != nil {
+			errs[i] = fmt.Errorf("copy output %d: %w", sources[i].N, errs[i])
 		}
+	})
+	for _, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("copy output %d: %w", s.N, err)
+			return nil, err // the others are copied, and will not be again
 		}
-		files = append(files, file)
 	}
 	return files, nil
 }
 
-// errExpired says that the media host refuses a URL.
-var errExpired = errors.New("the media host refuses the URL")
+// outputsAtOnce is how many files of one job are copied at the same time. Most are small, and take longer
+// to ask for than to send.
+const outputsAtOnce = 4
 
-func expired(err error) bool { return errors.Is(err, errExpired) }
+// each does something for every number below n, for so many at the same time. A panic comes out here, as
+// if all had been done one after the other.
+func each(n, atOnce int, do func(i int)) {
+	var broken atomic.Value
+	var doing sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		doing.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					broken.CompareAndSwap(nil, recovered{r})
+				}
+				<-slots
+			}()
+			if broken.Load() == nil {
+				do(i)
+			}
+		})
+	}
+	doing.Wait()
+	if r, ok := broken.Load().(recovered); ok {
+		panic(r.value)
+	}
+}
+
+type recovered struct{ value any }
+
+// freshest are the URLs of a job's outputs. When one has expired all have: they are asked for once.
+type freshest struct {
+	renew func(context.Context) (map[int]magichour.Download, error)
+
+	mu    sync.Mutex
+	links map[int]magichour.Download
+}
+
+func (f *freshest) link(n int) magichour.Download {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.links[n]
+}
+
+// other returns a URL of an output that is not the one that was refused.
+func (f *freshest) other(ctx context.Context, n int, refused magichour.Download) (magichour.Download, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.links[n] == refused {
+		links, err := f.renew(ctx)
+		if err != nil {
+			return magichour.Download{}, err
+		}
+		f.links = links
+	}
+	return f.links[n], nil
+}
 
 func (p *Pipeline) freshLinks(ctx context.Context, job *tasks.Job, sources []tasks.Source) (map[int]magichour.Download, error) {
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)

@@ -38,10 +38,10 @@ const longestManifest = 1 << 20 // bytes
 
 func manifestKey(job *tasks.Job) string { return job.ID + "/manifest.json" }
 
-func newManifest(job *tasks.Job, credits int, files []manifestFile) manifest {
+func newManifest(job *tasks.Job, files []manifestFile) manifest {
 	return manifest{
 		V: tasks.Version, JobID: job.ID, Operation: job.Operation, Kind: job.Kind,
-		ProjectID: job.ProjectID, CreditsCharged: credits, CreatedAt: job.CreatedAt, Outputs: files,
+		ProjectID: job.ProjectID, CreditsCharged: job.CreditsCharged, CreatedAt: job.CreatedAt, Outputs: files,
 	}
 }
 

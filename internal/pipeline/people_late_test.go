@@ -107,24 +107,24 @@ func TestMarkOfAJobWithAProject(t *testing.T) {
 func TestOldCopyWritesOverNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, magichourtest.Options{})
-	r := images()
+	r := requests()[0] // of one file: of several, only one would be frozen
 	r.Options.Overwrite = true
 	w.submit(r)
 	download := w.untilStage(tasks.StageDownload)
-	first := w.job("images").ProjectID
-	w.on["store put after"] = func() {
+	first := w.job("video").ProjectID
+	w.on["store head before"] = func() {
 		if err := w.inspector.ArchiveTask(download.Queue, download.ID); err != nil {
 			t.Error(err)
 		}
 		w.sweep()
-		w.retry("images", true)
+		w.retry("video", true)
 		w.run()
-		if job := w.job("images"); job.State != tasks.Done || job.ProjectID == first {
+		if job := w.job("video"); job.State != tasks.Done || job.ProjectID == first {
 			t.Errorf("got %s (%+v) with project %s", job.State, job.Error, job.ProjectID)
 		}
 	}
 	_ = w.takeUp(download)
-	job := w.job("images")
+	job := w.job("video")
 	if job.State != tasks.Done || w.fake.Totals().Deletes != 1 {
 		t.Errorf("got %s after %d deletes", job.State, w.fake.Totals().Deletes)
 	}

@@ -162,7 +162,9 @@ func (d *desk) stage(t *rapid.T) {
 			m.decide = d.p.pollMissing
 		}
 	case tasks.StageDownload:
-		copied := newManifest(seen, 5, []manifestFile{{Output: tasks.Output{N: 1, Key: "images/1.png", Size: 3, Checksum: "crc64nvme:x"}, Source: "/a"}})
+		told := *seen
+		told.CreditsCharged = 5
+		copied := newManifest(&told, []manifestFile{{Output: tasks.Output{N: 1, Key: "images/1.png", Size: 3, Checksum: "crc64nvme:x"}, Source: "/a"}})
 		m.decide = func(job *tasks.Job) outcome { return d.p.stored(job, copied) }
 		if rapid.IntRange(0, 5).Draw(t, "missing") == 5 {
 			m.decide = lookAgain

@@ -16,3 +16,30 @@ func crcBase64(crc uint64) string {
 }
 
 func crcOf(data []byte) uint64 { return crc64nvme.Checksum(data) }
+
+// crcOfTail is the CRC of the last n bytes of a body, from the CRCs of the body with and without them.
+// A CRC is a remainder of a division of polynomials, so the front part adds to that of the whole its
+// own remainder times x^(8n), and adding is the same as subtracting. A part and the whole need only one
+// pass over the bytes that way.
+func crcOfTail(whole, front uint64, n int64) uint64 {
+	shift := uint64(1) << 63 >> 8 // x^8: bits are reversed, the highest one is x^0
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			front = crcMultiply(front, shift)
+		}
+		shift = crcMultiply(shift, shift)
+	}
+	return whole ^ front
+}
+
+// crcMultiply multiplies two polynomials modulo that of CRC-64/NVME.
+func crcMultiply(a, b uint64) (product uint64) {
+	const nvme = 0x9a6c9329ac4bc9b5 // the polynomial, bits reversed
+	for ; a != 0; a <<= 1 {
+		if a>>63 != 0 {
+			product ^= b
+		}
+		b = b>>1 ^ nvme&-(b&1)
+	}
+	return product
+}

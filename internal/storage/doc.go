@@ -9,6 +9,11 @@
 // the bytes. CRC64NVME is what S3 itself keeps for whole objects made of parts; it finds
 // accidents, not forgers who can write to the bucket.
 //
+// Some stores repeat the checksum that they were told, to whoever asks, and would prove
+// anything. So before the first answer of a store is believed, it is given bytes with a wrong
+// checksum. One that takes them, or has no checksum of an object, is read back instead: every
+// copy, at every proof. Check says which of the two it is.
+//
 // # S3
 //
 // Credentials, region and endpoint are found as the AWS SDK finds them (AWS_* variables,
@@ -19,15 +24,21 @@
 //
 // Without s3:ListBucket, S3 answers 403 instead of 404 for what is not there, which cannot
 // be told from a lost permission. Without s3:ListBucketMultipartUploads only Tidy fails, and
-// says so. No object is ever deleted. With SSE-KMS, the key must allow
-// kms:GenerateDataKey and kms:Decrypt as well.
+// says so. No object is ever deleted. With SSE-KMS, the key must allow kms:GenerateDataKey and
+// kms:Decrypt as well; with tags, s3:PutObjectTagging is needed.
+//
+// The URL of the store may say how every object is made: ?sse=s3, or ?sse=kms&kms-key=ID, and
+// &tag=name=value up to ten times. Without, the bucket's own default encryption holds.
 //
 // Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
-// which Check writes once and leaves there, so that it needs no right to delete.
+// by which a store is tried, and which stays there, so that it needs no right to delete.
 //
-// A body of up to one part is one PutObject; a longer one is a multipart upload. A part is 8
-// MiB, or 1/10,000 of the announced length if that is more, and one part is all that a Put
-// holds in memory. A length that was not announced may reach 351 GiB. An upload that fails
+// A body of up to one part is one PutObject; a longer one is a multipart upload, of which up to
+// four parts are sent while the next one is read. A part is 8 MiB, or 1/10,000 of the announced
+// length if that is more. A length that was not announced may reach 351 GiB, as far as two parts
+// of 64 MiB fit into Options.CopyMemory. All copies of a store together hold no more than that:
+// one for which there is no room waits its turn, and holds nothing while it waits but what is
+// being sent, so that no two wait for each other. An upload that fails
 // is aborted. A process that is killed leaves its parts behind, invisible and charged for:
 // Tidy finds them. It aborts uploads whose key is "<folder>/<number>.<extension>" below the
 // prefix, as those of the copies are, and none of another program in the same bucket. Give the
@@ -35,9 +46,8 @@
 // when no worker runs any more.
 //
 // Nothing is overwritten unless asked: writes carry If-None-Match, so of two writers one
-// wins. A store that does not keep to that, or keeps no CRC64NVME, is refused by Check. It
-// works with AWS S3 and versitygw 1.8; stores that echo a checksum without computing it are
-// found out by a write with a wrong one.
+// wins. A store that does not keep to that is refused by Check. It works with AWS S3 and
+// versitygw 1.8.
 //
 // # Local directory
 //
@@ -46,6 +56,7 @@
 // ".<name>.<checksum>.meta", JSON with the content type and metadata of a file with that
 // content. Both are durable before the object appears, by a hard link that never replaces.
 // Litter of crashed copies is removed by the next Put into the same folder once it is a day
-// old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as reading it. The file system
-// must have hard links, and must be mounted on every worker.
+// old, and its temporary files by Tidy. Head reads the whole file, so a proof costs as much as
+// reading it; right after the copy the system may answer from its memory, though what it writes is
+// on the disk by then. The file system must have hard links, and must be mounted on every worker.
 package storage

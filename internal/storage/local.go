@@ -43,8 +43,7 @@ func (l *local) head(ctx context.Context, key string) (object Object, err error)
 			return err
 		}
 		body := newSource(ctx, file, -1)
-		_, err = io.Copy(io.Discard, body)
-		if err := errors.Join(err, file.Close()); err != nil {
+		if err := errors.Join(drain(body), file.Close()); err != nil {
 			return err
 		}
 		object = l.object(key, body, readSidecar(root, key, body.crc, body.size))
@@ -112,7 +111,7 @@ func openRegular(root *os.Root, key string) (*os.File, error) {
 
 // Check writes a file, links it and removes both: that shows a full or read-only disk, and a
 // file system without hard links, which Put needs to never overwrite.
-func (l *local) Check(context.Context) error {
+func (l *local) Check(context.Context) (Proof, error) {
 	err := l.within("check", func(root *os.Root) error {
 		name, err := writeTemporary(root, ".", strings.NewReader("hourglass\n"))
 		if err != nil {
@@ -127,7 +126,7 @@ func (l *local) Check(context.Context) error {
 		return syncFolders(root, ".")
 	})
 	if err != nil {
-		return fmt.Errorf("check storage folder %s: %w", l.dir, err)
+		return "", fmt.Errorf("check storage folder %s: %w", l.dir, err)
 	}
-	return nil
+	return ReadLocal, nil
 }

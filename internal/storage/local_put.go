@@ -113,7 +113,7 @@ func writeTemporary(root *os.Root, folder string, body io.Reader) (string, error
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(file, body)
+	err = pour(file, body)
 	if err == nil {
 		err = file.Sync()
 	}

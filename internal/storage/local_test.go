@@ -233,14 +233,14 @@ func TestLocalFolderGone(t *testing.T) {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("head: got %v, want an error other than fs.ErrNotExist", err)
 	}
-	if err := store.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "mount it") {
+	if _, err := store.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "mount it") {
 		t.Errorf("check: got %v, want what to do", err)
 	}
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		t.Fatal(err)
 	}
 	putLocal(t, store, "back again")
-	if err := store.Check(t.Context()); err != nil {
+	if _, err := store.Check(t.Context()); err != nil {
 		t.Errorf("check: %v", err)
 	}
 	if diff := cmp.Diff([]string{"j1"}, names(t, dir)); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,9 @@ func (o PutOptions) normalized() (PutOptions, error) {
 	}
 	if _, _, err := mime.ParseMediaType(o.ContentType); err != nil {
 		return o, fmt.Errorf("content type %q: %w", o.ContentType, fs.ErrInvalid)
+	}
+	if mime.FormatMediaType("inline", map[string]string{"filename": o.FileName}) == "" || strings.ContainsFunc(o.FileName, unicode.IsControl) {
+		return o, fmt.Errorf("file name %q: %w", o.FileName, fs.ErrInvalid)
 	}
 	if o.Size < -1 {
 		return o, fmt.Errorf("size %d: %w", o.Size, fs.ErrInvalid)

@@ -30,10 +30,12 @@ type fault struct {
 	instead  int                  // the store never sees the request; this is the status
 	response func(*http.Response) // on the way back
 	lost     bool                 // the store has done it, and nobody hears of it
+	halfway  bool                 // the connection breaks off in the middle of the body
 }
 
 var (
 	lostAnswer = fault{lost: true}
+	cutHalfway = fault{halfway: true}
 	failure    = fault{instead: http.StatusInternalServerError}
 	forbidden  = fault{instead: http.StatusForbidden}
 	noChecksum = fault{response: func(r *http.Response) {
@@ -63,6 +65,9 @@ func (f *flips) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// isProbe tells the requests by which a store is tried from those of copies.
+func isProbe(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/.hourglass-check") }
 
 // faulty puts a proxy in front of a server and returns the server as seen through it.
 func faulty(t *testing.T, server testservers.S3, choose func(*http.Request) fault) testservers.S3 {
@@ -95,6 +100,10 @@ func faulty(t *testing.T, server testservers.S3, choose func(*http.Request) faul
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f := choose(r)
+		if f.halfway {
+			_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
+			panic(http.ErrAbortHandler)
+		}
 		if f.instead != 0 {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(f.instead)
@@ -137,13 +146,20 @@ func TestS3Faults(t *testing.T) {
 		{"put answer lost once", small, "PutObject", lostAnswer, 1, nil, true},
 		{"put answer always lost", small, "PutObject", lostAnswer, 0, nil, true},
 		{"put fails", small, "PutObject", failure, 0, errAny, false},
+		{"put breaks off once", small, "PutObject", cutHalfway, 1, nil, true},
+		{"put breaks off", small, "PutObject", cutHalfway, 0, errAny, false},
 		{"put is damaged on its way", small, "PutObject", flippedBit, 0, errAny, false},
 		{"put is forbidden", small, "PutObject", forbidden, 0, errAny, false},
 		{"put is not done though acknowledged", small, "PutObject", sayYes, 0, errAny, false},
 		{"create fails once", large, "CreateMultipartUpload", failure, 1, nil, true},
+		{"create answer lost once", large, "CreateMultipartUpload", lostAnswer, 1, nil, true},
+		{"create answer always lost", large, "CreateMultipartUpload", lostAnswer, 0, errAny, false},
 		{"create fails", large, "CreateMultipartUpload", failure, 0, errAny, false},
 		{"part fails once", large, "UploadPart", failure, 1, nil, true},
 		{"part answer lost once", large, "UploadPart", lostAnswer, 1, nil, true},
+		{"part answer always lost", large, "UploadPart", lostAnswer, 0, errAny, false},
+		{"part breaks off once", large, "UploadPart", cutHalfway, 1, nil, true},
+		{"part breaks off", large, "UploadPart", cutHalfway, 0, errAny, false},
 		{"part fails", large, "UploadPart", failure, 0, errAny, false},
 		{"part is damaged on its way", large, "UploadPart", flippedBit, 0, errAny, false},
 		{"complete fails once", large, "CompleteMultipartUpload", failure, 1, nil, true},
@@ -153,18 +169,22 @@ func TestS3Faults(t *testing.T) {
 		{"head fails once", small, "HeadObject", failure, 1, nil, true},
 		{"head fails", small, "HeadObject", failure, 0, errAny, true},
 		{"head is forbidden", small, "HeadObject", forbidden, 0, errAny, true},
-		{"no checksum", small, "HeadObject", noChecksum, 0, storage.ErrUnproved, true},
-		{"no checksum, in parts", large, "HeadObject", noChecksum, 0, storage.ErrUnproved, true},
+		{"no checksum", small, "HeadObject", noChecksum, 0, nil, true},
+		{"no checksum, in parts", large, "HeadObject", noChecksum, 0, nil, true},
+		{"no checksum, damaged when it is read back", small, "HeadObject, GetObject", fault{response: func(r *http.Response) {
+			noChecksum.response(r)
+			r.Body = &flips{r.Body}
+		}}, 0, storage.ErrUnproved, true},
 		{"another checksum", small, "HeadObject", otherChecksum, 0, storage.ErrUnproved, true},
 		{"another length", small, "HeadObject", otherLength, 0, storage.ErrUnproved, true},
-		{"checksum of checksums", large, "HeadObject", composite, 0, storage.ErrUnproved, true},
+		{"checksum of checksums", large, "HeadObject", composite, 0, nil, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var met atomic.Int64
 			seen := faulty(t, server, func(r *http.Request) fault {
-				if storagetest.Operation(r) != test.on || test.times > 0 && met.Add(1) > test.times {
+				if !strings.Contains(test.on, storagetest.Operation(r)) || isProbe(r) || test.times > 0 && met.Add(1) > test.times {
 					return fault{}
 				}
 				return test.fault
@@ -180,6 +200,12 @@ func TestS3Faults(t *testing.T) {
 			_, err = openS3(t, server, "s3://media/"+prefix).Head(t.Context(), "j1/1.mp4")
 			if visible := err == nil; visible != test.visible || !visible && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("object is visible: %t (%v), want %t", visible, err, test.visible)
+			}
+			if test.on == "CreateMultipartUpload" && test.fault.lost {
+				// Nobody knows the id of an upload whose answer was lost: Tidy must find it.
+				if n, err := openS3(t, server, "s3://media/"+prefix).Tidy(t.Context(), "j1", 0); n == 0 || err != nil {
+					t.Errorf("tidy: got %d, %v", n, err)
+				}
 			}
 			wantNoUploads(t, server, prefix+"/")
 		})
@@ -208,5 +234,48 @@ func wantError(t *testing.T, err, want error) {
 	}
 	if text := err.Error(); !strings.Contains(text, "j1/1.mp4") || strings.ContainsAny(text, "?") || strings.Contains(text, "X-Amz-") {
 		t.Errorf("got %q, want the key in it and no query", text)
+	}
+}
+
+// A worker may be told to stop at any moment. No moment leaves an upload behind, or half an object.
+func TestS3CanceledAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	server := testservers.VersityGW(t, "media")
+	for _, on := range []string{"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "PutObject", "HeadObject"} {
+		for _, when := range []string{"before", "after"} {
+			t.Run(on+" "+when, func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				seen := faulty(t, server, func(r *http.Request) fault {
+					switch {
+					case storagetest.Operation(r) != on || isProbe(r):
+						return fault{}
+					case when == "before":
+						cancel()
+						return fault{}
+					}
+					return fault{response: func(*http.Response) { cancel() }}
+				})
+				prefix, size := strings.ReplaceAll(on+when, " ", "-"), large
+				if on == "PutObject" {
+					size = small
+				}
+				body := storagetest.Body(size, 1)
+				_, err := openS3(t, seen, "s3://media/"+prefix).Put(ctx, "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(size)})
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want context.Canceled", err)
+				}
+				wantNoUploads(t, server, prefix+"/")
+				calm := openS3(t, server, "s3://media/"+prefix)
+				object, err := calm.Head(t.Context(), "j1/1.mp4")
+				if err == nil && object.Checksum != storagetest.Checksum(body) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("afterwards there is %+v, %v", object, err)
+				}
+				if _, err := calm.Put(t.Context(), "j1/1.mp4", bytes.NewReader(body), storage.PutOptions{Size: int64(size)}); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"io"
 )
@@ -21,6 +22,12 @@ type partSizes struct {
 // 8 MiB keeps a Put small in memory; 5,000 of them are 39 GiB.
 var s3PartSizes = partSizes{first: 8 * mib, grown: 64 * mib, growAt: 5_000}
 
+// within lets parts grow no larger than two of them fit into the memory for copies.
+func (p partSizes) within(memory int64) partSizes {
+	p.grown = max(p.first, min(p.grown, memory/2/mib*mib))
+	return p
+}
+
 // of is the size of part n, from 1, of a body of total bytes (-1 if unknown).
 func (p partSizes) of(n int, total int64) int64 {
 	if total < 0 {
@@ -33,7 +40,7 @@ func (p partSizes) of(n int, total int64) int64 {
 	return max(p.first, (needed+mib-1)/mib*mib)
 }
 
-// part is a piece of a body, ready to be sent and sent again.
+// part is a piece of a body, ready to be sent and sent again. Who sends it gives its buffer back.
 type part struct {
 	number int32 // from 1
 	data   []byte
@@ -41,34 +48,47 @@ type part struct {
 	last   bool
 }
 
-// cutter cuts a source into parts. Its parts share one buffer: a part is good until the next.
+// cutter cuts a source into parts, each in a buffer of its own.
 type cutter struct {
 	body   *source
 	sizes  partSizes
-	buffer []byte
+	memory *memory
 	number int
 	ahead  [1]byte // the byte after the last part; whether there is one says whether it was the last
 	had    int     // bytes in ahead
+	crc    uint64  // of the body up to the last part's end
 }
 
-// next returns the next part; it must not be called after the last one.
-func (c *cutter) next() (part, error) {
+// next returns the next part, as soon as there is memory for it; it must not be called after the last
+// one.
+func (c *cutter) next(ctx context.Context) (part, error) {
 	c.number++
 	if c.number > maxParts {
 		return part{}, fmt.Errorf("body has more than %d parts, which is all that S3 takes", maxParts)
 	}
-	buffer := c.room()
-	n := copy(buffer, c.ahead[:c.had])
-	read, ended, err := fill(c.body, buffer[n:])
-	n += read
-	c.had = 0
-	if err == nil && !ended {
-		c.had, _, err = fill(c.body, c.ahead[:])
-	}
+	buffer, err := c.memory.take(ctx, c.room())
 	if err != nil {
 		return part{}, err
 	}
-	return part{number: int32(c.number), data: buffer[:n], crc: crcOf(buffer[:n]), last: c.had == 0}, nil //nolint:gosec // at most maxParts
+	before := c.crc
+	n, err := c.fill(buffer)
+	if err != nil {
+		c.memory.give(buffer)
+		return part{}, err
+	}
+	return part{number: int32(c.number), data: buffer[:n], crc: crcOfTail(c.crc, before, int64(n)), last: c.had == 0}, nil //nolint:gosec // at most maxParts
+}
+
+// fill reads a part, and the byte after it.
+func (c *cutter) fill(buffer []byte) (n int, err error) {
+	n = copy(buffer, c.ahead[:c.had])
+	read, ended, err := fill(c.body, buffer[n:])
+	n += read
+	c.had, c.crc = 0, c.body.crc
+	if err == nil && !ended {
+		c.had, _, err = fill(c.body, c.ahead[:])
+	}
+	return n, err
 }
 
 // fill reads until p is full or the body has ended. It is not io.ReadFull, whose error for a
@@ -87,15 +107,12 @@ func fill(r io.Reader, p []byte) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// room is the buffer for the next part: no larger than the body is said to be, since most
+// room is the size of the next buffer: no larger than what is left of the body is said to be, since most
 // bodies are smaller than a part.
-func (c *cutter) room() []byte {
+func (c *cutter) room() int64 {
 	size := c.sizes.of(c.number, c.body.want)
 	if c.body.want >= 0 {
-		size = min(size, max(c.body.want, 1))
+		size = min(size, max(c.body.want-c.body.size+int64(c.had), 1))
 	}
-	if int64(len(c.buffer)) < size {
-		c.buffer = make([]byte, size)
-	}
-	return c.buffer[:size]
+	return size
 }

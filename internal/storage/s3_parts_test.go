@@ -43,7 +43,7 @@ func TestCutter(t *testing.T) {
 			for _, announced := range []int64{int64(total), -1} {
 				sizes := partSizes{first: first, grown: 2 * first, growAt: 2}
 				source := newSource(t.Context(), bytes.NewReader(body[:total]), announced)
-				got, parts := cutAll(t, &cutter{body: source, sizes: sizes})
+				got, parts := cutAll(t, &cutter{body: source, sizes: sizes, memory: newMemory(LeastCopyMemory)})
 				if !bytes.Equal(got, body[:total]) || source.size != int64(total) || source.crc != crcOf(body[:total]) {
 					t.Errorf("%d bytes, %d announced, in parts of %d: got %q in %d parts", total, announced, first, got, parts)
 				}
@@ -55,7 +55,7 @@ func TestCutter(t *testing.T) {
 func cutAll(t *testing.T, c *cutter) (all []byte, parts int) {
 	t.Helper()
 	for {
-		p, err := c.next()
+		p, err := c.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +64,7 @@ func cutAll(t *testing.T, c *cutter) (all []byte, parts int) {
 			t.Errorf("part %d: got number %d, %d bytes, crc %x", parts, p.number, len(p.data), p.crc)
 		}
 		all = append(all, p.data...)
+		c.memory.give(p.data)
 		if p.last {
 			return all, parts
 		}
@@ -72,13 +73,15 @@ func cutAll(t *testing.T, c *cutter) (all []byte, parts int) {
 
 func TestCutterHasALimit(t *testing.T) {
 	t.Parallel()
-	c := &cutter{body: newSource(t.Context(), endless{}, -1), sizes: partSizes{first: 1, grown: 1}}
+	c := &cutter{body: newSource(t.Context(), endless{}, -1), sizes: partSizes{first: 1, grown: 1}, memory: newMemory(LeastCopyMemory)}
 	for range maxParts {
-		if _, err := c.next(); err != nil {
+		p, err := c.next(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
+		c.memory.give(p.data)
 	}
-	if _, err := c.next(); err == nil {
+	if _, err := c.next(t.Context()); err == nil {
 		t.Errorf("got a part more than the %d that S3 takes", maxParts)
 	}
 }

@@ -1,11 +1,11 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -17,6 +17,7 @@ type copying struct {
 	key  string // whole key
 	body *source
 	o    PutOptions
+	fail context.CancelCauseFunc // ends what is under way, the reading as well
 }
 
 // Put implements Store.
@@ -39,9 +40,11 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 	if err != nil {
 		return Object{}, err
 	}
-	c := &copying{bucket: b, key: b.fullKey(key), body: newSource(ctx, r, o.Size), o: o}
-	cut := &cutter{body: c.body, sizes: b.sizes}
-	first, err := cut.next()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	c := &copying{bucket: b, key: b.fullKey(key), body: newSource(ctx, r, o.Size), o: o, fail: fail}
+	cut := &cutter{body: c.body, sizes: b.sizes, memory: b.memory}
+	first, err := cut.next(ctx)
 	if err != nil {
 		return Object{}, err
 	}
@@ -58,16 +61,29 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 
 // whole sends a body that is one part.
 func (c *copying) whole(ctx context.Context, p part) error {
-	_, err := c.client.PutObject(ctx, &s3.PutObjectInput{
+	body, sending := lend(ctx, p.data)
+	defer c.memory.give(p.data)
+	defer body.takeBack()
+	_, err := c.client.PutObject(sending, &s3.PutObjectInput{
 		Bucket: &c.name, Key: &c.key,
-		Body:              bytes.NewReader(p.data),
-		ContentLength:     aws.Int64(int64(len(p.data))),
-		ChecksumCRC64NVME: aws.String(crcBase64(p.crc)),
-		ContentType:       &c.o.ContentType,
-		Metadata:          c.headers(),
-		IfNoneMatch:       c.ifNoneMatch(),
+		Body:                 body,
+		ContentLength:        aws.Int64(int64(len(p.data))),
+		ChecksumCRC64NVME:    aws.String(crcBase64(p.crc)),
+		ContentType:          &c.o.ContentType,
+		ContentDisposition:   c.disposition(),
+		Metadata:             c.headers(),
+		IfNoneMatch:          c.ifNoneMatch(),
+		ServerSideEncryption: c.objects.encryption, SSEKMSKeyId: optional(c.objects.kmsKey), Tagging: optional(c.objects.tags),
 	})
 	return c.settle(ctx, readable(err))
+}
+
+// disposition lets a browser show the object, and save it under a name that says what it is.
+func (c *copying) disposition() *string {
+	if c.o.FileName == "" {
+		return nil
+	}
+	return aws.String(mime.FormatMediaType("inline", map[string]string{"filename": c.o.FileName}))
 }
 
 // headers is the metadata as headers carry it.
@@ -105,8 +121,6 @@ func (c *copying) settle(ctx context.Context, err error) error {
 		return err // what was to be replaced still stands
 	case c.is(object):
 		return nil
-	case object.Size == c.body.size && object.Checksum == "":
-		return unproved("an object of this length stands there, without a CRC64NVME over the whole to compare")
 	}
 	return ErrExists
 }
@@ -116,9 +130,6 @@ func (c *copying) prove(ctx context.Context) (Object, error) {
 	object, err := c.headAny(ctx, c.key)
 	if err != nil {
 		return Object{}, fmt.Errorf("written, then asked for: %w", err)
-	}
-	if object.Checksum == "" {
-		return Object{}, unproved("it answers no CRC64NVME over the whole object")
 	}
 	if !c.is(object) {
 		return Object{}, unproved(fmt.Sprintf("it was given %d bytes %s and answers %d bytes %s",

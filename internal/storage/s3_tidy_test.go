@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/seed-290c2414/hourglass/internal/testservers"
@@ -20,10 +19,7 @@ import (
 func TestS3TidiesOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	server := testservers.VersityGW(t, "media")
-	client := s3.New(s3.Options{
-		BaseEndpoint: &server.Endpoint, Region: server.Region, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-	})
+	client := plainClient(server)
 	theirs := []string{"j1/1.mp4", "prefix-2/j1/1.mp4", "prefix/backup.tar", "prefix/j1/film.mp4", "prefix/a/b/1.mp4", "prefix/j1/1"}
 	for _, key := range append(theirs, "prefix/j1/1.mp4", "prefix/j2/12.bin") {
 		if _, err := client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("media"), Key: &key}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/minio/crc64nvme"
 )
@@ -46,3 +47,28 @@ func (s *source) Read(p []byte) (int, error) {
 
 // checksum is what the store must confirm once the source has been read to its end.
 func (s *source) checksum() string { return checksumScheme + crcBase64(s.crc) }
+
+// pour copies a body in large pieces, of which io.Copy would take small ones.
+func pour(w io.Writer, body io.Reader) error {
+	buffer := pieces.Get().(*[256 << 10]byte)
+	defer pieces.Put(buffer)
+	for {
+		n, err := body.Read(buffer[:])
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drain reads a body to its end, for its checksum.
+func drain(body *source) error { return pour(io.Discard, body) }
+
+var pieces = sync.Pool{New: func() any { return new([256 << 10]byte) }}

@@ -35,9 +35,9 @@ type Store interface {
 	// as if its connection had broken. Safe to repeat.
 	Tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error)
 
-	// Check tries whether this store can be reached, written and believed. Its error says
-	// what to do.
-	Check(ctx context.Context) error
+	// Check tries whether this store can be reached and written, and says how its copies are
+	// proved. Its error says what to do.
+	Check(ctx context.Context) (Proof, error)
 }
 
 // PutOptions says what is known of an object before it is copied. The zero value announces
@@ -45,6 +45,7 @@ type Store interface {
 type PutOptions struct {
 	Size        int64             // bytes the source announced, -1 if it did not; a body of another length never becomes an object
 	ContentType string            // "application/octet-stream" if empty
+	FileName    string            // S3: under which browsers save the object; its key's last segment if empty
 	Metadata    map[string]string // keys of lower case letters and dashes, values in UTF-8; 2 KB encoded; an empty value is not kept
 	Replace     bool              // overwrite what stands at the key; otherwise other bytes there are ErrExists, and the same bytes are success
 }
@@ -54,10 +55,20 @@ type Object struct {
 	Key         string            // whole key, with the prefix: "prefix/j1/1.mp4"
 	URL         string            // "s3://bucket/prefix/j1/1.mp4" or "file:///dir/j1/1.mp4"
 	Size        int64             // bytes
-	Checksum    string            // "crc64nvme:" and base64 as S3 writes it; empty if the store has none over the whole object
+	Checksum    string            // "crc64nvme:" and base64 as S3 writes it: over the whole object
 	ContentType string            // as given to Put
 	Metadata    map[string]string // as given to Put
 }
+
+// A Proof is how a store proves its copies.
+type Proof string
+
+// The proofs. The first costs one request; the others as much as the reading of every copy, twice.
+const (
+	Verified  Proof = "the store verifies the checksum of what it is given"
+	ReadBack  Proof = "the store verifies no checksum, so every copy is read back"
+	ReadLocal Proof = "every copy is read back from the disk"
+)
 
 var (
 	// ErrExists is the error of a Put to a key where an object with other bytes stands.
@@ -72,11 +83,18 @@ var (
 type Options struct {
 	PathStyle bool        // S3: bucket in the path instead of the host name, as most S3-compatible servers want it
 	AWS       []AWSOption // S3: laid over what the environment and the shared files of AWS say
+
+	// CopyMemory is what all copies of the store may hold in memory at once, in bytes; one for
+	// which there is no room waits its turn. 0 is DefaultCopyMemory; less than LeastCopyMemory
+	// is refused. A local store needs none.
+	CopyMemory int64
 }
 
 // Open returns the store that rawURL names: "s3://bucket", "s3://bucket/prefix",
-// "file:///dir", or "file://./dir" relative to the working directory. It makes the
-// directory, and asks no S3 store anything: that is what Check is for.
+// "file:///dir", or "file://./dir" relative to the working directory. An S3 URL may say, as a
+// query, how its objects are made: sse=s3, or sse=kms and kms-key=ID, and tag=name=value as
+// often as wanted. Open makes the directory, and asks no S3 store anything: that is what Check
+// is for.
 func Open(ctx context.Context, rawURL string, o Options) (Store, error) {
 	where, err := parseURL(rawURL)
 	if err != nil {
@@ -85,5 +103,5 @@ func Open(ctx context.Context, rawURL string, o Options) (Store, error) {
 	if where.dir != "" {
 		return openLocal(where.dir)
 	}
-	return openS3(ctx, where.bucket, where.prefix, o)
+	return openS3(ctx, where, o)
 }

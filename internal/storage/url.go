@@ -6,12 +6,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // location is a parsed storage URL: a directory, or a bucket and a prefix.
 type location struct {
 	dir            string
 	bucket, prefix string
+	objects        objectSettings
+}
+
+// objectSettings is what every object of a bucket is made with.
+type objectSettings struct {
+	encryption types.ServerSideEncryption // the bucket's own if empty
+	kmsKey     string                     // the bucket's own, or the account's, if empty
+	tags       string                     // as a query
 }
 
 func parseURL(raw string) (location, error) {
@@ -33,13 +43,14 @@ func parseURL(raw string) (location, error) {
 }
 
 func parseBucket(rest string) (location, error) {
+	rest, query, _ := strings.Cut(rest, "?")
 	bucket, prefix, _ := strings.Cut(rest, "/")
 	prefix = strings.Trim(prefix, "/")
 	switch {
 	case strings.Contains(rest, "@"):
 		return location{}, fmt.Errorf("keys and passwords do not belong here, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-	case strings.ContainsAny(rest, "?#"):
-		return location{}, fmt.Errorf("a query or fragment means nothing here, set AWS_REGION and AWS_ENDPOINT_URL_S3")
+	case strings.Contains(rest+query, "#"):
+		return location{}, fmt.Errorf("a fragment means nothing here")
 	case bucket == "" || strings.ContainsAny(bucket, ": %\\"):
 		return location{}, fmt.Errorf("no bucket name")
 	}
@@ -48,7 +59,44 @@ func parseBucket(rest string) (location, error) {
 			return location{}, err
 		}
 	}
-	return location{bucket: bucket, prefix: prefix}, nil
+	objects, err := parseObjectSettings(query)
+	return location{bucket: bucket, prefix: prefix, objects: objects}, err
+}
+
+// parseObjectSettings reads sse=s3, sse=kms, kms-key=ID-or-ARN and any number of tag=name=value.
+func parseObjectSettings(query string) (o objectSettings, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return o, fmt.Errorf("not a query")
+	}
+	tags := url.Values{}
+	for name, all := range values {
+		switch {
+		case name == "tag":
+			for _, tag := range all {
+				key, value, _ := strings.Cut(tag, "=")
+				if key == "" || tags.Has(key) || len(tags) == 10 {
+					return o, fmt.Errorf("tag=name=value: at most 10, each with a name of its own")
+				}
+				tags.Set(key, value)
+			}
+		case len(all) > 1:
+			return o, fmt.Errorf("%s stands there twice", name)
+		case name == "sse" && all[0] == "s3":
+			o.encryption = types.ServerSideEncryptionAes256
+		case name == "sse" && all[0] == "kms":
+			o.encryption = types.ServerSideEncryptionAwsKms
+		case name == "kms-key" && all[0] != "":
+			o.kmsKey = all[0]
+		default:
+			return o, fmt.Errorf("no setting is called %q with that value: want sse=s3 or sse=kms, kms-key=ID, tag=name=value; region and endpoint are AWS_REGION and AWS_ENDPOINT_URL_S3", name)
+		}
+	}
+	if o.kmsKey != "" && o.encryption != types.ServerSideEncryptionAwsKms {
+		return o, fmt.Errorf("kms-key goes with sse=kms only")
+	}
+	o.tags = tags.Encode()
+	return o, nil
 }
 
 // parseDir takes absolute paths and paths that begin with a dot. "file://media" would be a

@@ -25,6 +25,18 @@ type S3 struct {
 // that can be had for a test it is the one that verifies checksums and honours If-None-Match.
 func VersityGW(t testing.TB, buckets ...string) S3 {
 	t.Helper()
+	return versityGW(t, nil, buckets...)
+}
+
+// VersionedVersityGW starts one that can keep all versions of the objects in a bucket, if the bucket is
+// told to.
+func VersionedVersityGW(t testing.TB, buckets ...string) S3 {
+	t.Helper()
+	return versityGW(t, []string{"--versioning-dir", t.TempDir()}, buckets...)
+}
+
+func versityGW(t testing.TB, options []string, buckets ...string) S3 {
+	t.Helper()
 	path := Program(t, "versitygw")
 	server := S3{AccessKey: "test-" + rand.Text(), SecretKey: rand.Text(), Region: "us-east-1", Dir: t.TempDir()}
 	for _, bucket := range buckets {
@@ -38,7 +50,7 @@ func VersityGW(t testing.TB, buckets ...string) S3 {
 			"--port", "127.0.0.1:" + port, "--access", server.AccessKey, "--secret", server.SecretKey,
 			"--region", server.Region, "--health", health, "--quiet", "posix",
 		}
-		return append(append(args, attributes(t, server.Dir)...), server.Dir)
+		return append(slices.Concat(args, options, attributes(t, server.Dir)), server.Dir)
 	}, func(ctx context.Context, addr string, _ int) error {
 		return answers(ctx, "http://"+addr+health)
 	})

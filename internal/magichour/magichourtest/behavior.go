@@ -42,6 +42,10 @@ type Behavior struct {
 	// Body spoils the way in which files are sent, BodyTimes downloads long. 0: all of them.
 	Body      Body `json:"body,omitempty"`
 	BodyTimes int  `json:"body_times,omitempty"`
+	// BreakAt is the byte of what is sent at which a body breaks off that does. 0: in the middle.
+	BreakAt int `json:"break_at,omitempty"`
+	// Edition gives the files other bytes at the same paths, and another ETag.
+	Edition int `json:"edition,omitempty"`
 	// Rate is for a slow body, in bytes per second. Default: 1000.
 	Rate int `json:"rate,omitempty"`
 
@@ -55,7 +59,7 @@ type Behavior struct {
 type Body string
 
 // The ways. The default, the empty one, is to send all of it with its length. One that
-// breaks off does so in the middle.
+// breaks off does so in the middle, or at Behavior.BreakAt.
 const (
 	Truncated Body = "truncated" // Content-Length says more than is sent
 	Chunked   Body = "chunked"   // all is sent, but without Content-Length
@@ -95,8 +99,8 @@ func (b Behavior) check() error {
 	if s := b.DeleteStatus; s != 0 && (s < 400 || s > 599) {
 		return fmt.Errorf("delete_status %d: want an error status, such as %d", s, http.StatusUnprocessableEntity)
 	}
-	if b.OutputSize < 0 || b.Outputs < 0 || b.Rate < 0 {
-		return fmt.Errorf("outputs, output_size and rate can't be negative")
+	if b.OutputSize < 0 || b.Outputs < 0 || b.Rate < 0 || b.BreakAt < 0 {
+		return fmt.Errorf("outputs, output_size, rate and break_at can't be negative")
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func (s *Server) spoil(w http.ResponseWriter, r *http.Request, project string, b
 	if b.Body == "" {
 		return w
 	}
-	return &spoiledBody{ResponseWriter: w, server: s, request: r, project: project, body: b.Body, rate: cmp.Or(b.Rate, 1000)}
+	return &spoiledBody{ResponseWriter: w, server: s, request: r, project: project, body: b.Body, rate: cmp.Or(b.Rate, 1000), breakAt: b.BreakAt}
 }
 
 // A spoiledBody is an answer with something wrong with its body. It works on whatever
@@ -24,6 +24,7 @@ type spoiledBody struct {
 	project string // its id
 	body    Body
 	rate    int // bytes per second
+	breakAt int
 	left    int // bytes until the body breaks off
 }
 
@@ -31,7 +32,7 @@ type spoiledBody struct {
 func (b *spoiledBody) WriteHeader(status int) {
 	header := b.Header()
 	length, _ := strconv.Atoi(header.Get("Content-Length"))
-	b.left = length / 2
+	b.left = cmp.Or(b.breakAt, length/2)
 	switch b.body {
 	case Chunked, Cut:
 		header.Del("Content-Length")

@@ -7,16 +7,25 @@ import (
 	"encoding/binary"
 	"io"
 	"path"
+	"strconv"
 )
 
-// file makes the bytes that stand at a path. They follow from seed and path alone, so
+// file makes the bytes that stand at a path. They follow from seed, path and edition alone, so
 // none are kept. A size of 0 makes media that play.
-func (s *Server) file(path string, size int64) io.ReadSeeker {
-	noise := newNoise(s.digest("content", path))
+func (s *Server) file(path string, edition int, size int64) io.ReadSeeker {
+	noise := newNoise(s.digest(append([]string{"content", path}, editionOf(edition)...)...))
 	if size > 0 {
 		return io.NewSectionReader(noise, 0, size)
 	}
 	return bytes.NewReader(media(path, noise))
+}
+
+// editionOf is nothing for the first one, so that seeds make what they always made.
+func editionOf(n int) []string {
+	if n == 0 {
+		return nil
+	}
+	return []string{strconv.Itoa(n)}
 }
 
 func media(name string, n noise) []byte {

@@ -87,7 +87,7 @@ func (s *Server) sendFile(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType(path))
-	tag := s.digest("etag", path, fmt.Sprint(size))
+	tag := s.digest(append([]string{"etag", path, fmt.Sprint(size)}, editionOf(behavior.Edition)...)...)
 	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, tag[:16]))
 	s.options.Log.Debug("media", "path", path, "size", size)
 	http.ServeContent(s.spoil(w, r, id, behavior), r, path, time.Time{}, file)
@@ -120,7 +120,7 @@ func (s *Server) beginDownload(r *http.Request) (io.ReadSeeker, Behavior) {
 	p.downloaded[path]++
 	s.ledger.totals.Downloads++
 	s.record(Event{Call: Download, Project: p.id, Status: status, Detail: path})
-	return s.file(path, s.outputSize(p)), behavior
+	return s.file(path, behavior.Edition, s.outputSize(p)), behavior
 }
 
 // refuseMedia says no as object stores do, in XML.

@@ -3,9 +3,11 @@ package magichourtest
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image/gif"
 	"image/png"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -263,4 +265,49 @@ func TestFilesGoWithTheProject(t *testing.T) {
 	if outputs, err := h.Outputs(id); err != nil || len(outputs) != 1 {
 		t.Errorf("a test can't compare any more: %v", err)
 	}
+}
+
+// TestBreaksWhereItIsTold: a body breaks off at a chosen byte of what is sent, of a range too.
+func TestBreaksWhereItIsTold(t *testing.T) {
+	t.Parallel()
+	h := start(t, Options{OutputSize: 1000, Behavior: Behavior{Body: Truncated, BreakAt: 300, BodyTimes: 2}})
+	id, project := h.finished("face-swap")
+	whole, err := h.Output(id, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []int{0, 500} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, urls(project)[0], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("from %d: got %v, want io.ErrUnexpectedEOF", from, err)
+		}
+		equalBytes(t, got, whole[from:from+300])
+	}
+}
+
+func TestEditions(t *testing.T) {
+	t.Parallel()
+	h := start(t, Options{OutputSize: 1000})
+	id, project := h.finished("face-swap")
+	first := h.download(urls(project)[0])
+	h.SetBehavior(id, Behavior{Edition: 1})
+	second := h.download(urls(project)[0])
+	if bytes.Equal(first.body, second.body) || first.Header.Get("ETag") == second.Header.Get("ETag") {
+		t.Error("another edition has the same bytes, or the same ETag")
+	}
+	want, err := h.Output(id, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equalBytes(t, second.body, want)
 }

@@ -34,12 +34,12 @@ func (s *Server) Outputs(id string) ([]Output, error) {
 		s.mu.Unlock()
 		return nil, ErrNoOutput
 	}
-	paths, size := s.paths(p, p.revision()), s.outputSize(p)
+	paths, edition, size := s.paths(p, p.revision()), p.behavior.Edition, s.outputSize(p)
 	s.mu.Unlock()
 
 	outputs := make([]Output, len(paths))
 	for i, path := range paths {
-		file := s.file(path, size)
+		file := s.file(path, edition, size)
 		hash := sha256.New()
 		n, err := io.Copy(hash, file)
 		if err != nil {
@@ -70,7 +70,7 @@ func (s *Server) openOutput(id string, n int) (path string, file io.ReadSeeker, 
 	if n < 1 || n > len(paths) {
 		return "", nil, ErrNoOutput
 	}
-	return paths[n-1], s.file(paths[n-1], s.outputSize(p)), nil
+	return paths[n-1], s.file(paths[n-1], p.behavior.Edition, s.outputSize(p)), nil
 }
 
 // OutputAt returns the true bytes of the output with that URL path.
@@ -91,7 +91,7 @@ func (s *Server) Open(path string) (io.ReadSeeker, error) {
 	if !ok {
 		return nil, ErrNoOutput
 	}
-	return s.file(path, s.outputSize(p)), nil
+	return s.file(path, p.behavior.Edition, s.outputSize(p)), nil
 }
 
 // owner finds the project that made the file at a path, in whichever revision.

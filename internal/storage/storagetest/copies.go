@@ -140,6 +140,7 @@ func badOptions(t *testing.T, store storage.Store) {
 		{"not UTF-8", storage.PutOptions{Metadata: map[string]string{"project": "\xff"}}},
 		{"too much", storage.PutOptions{Metadata: map[string]string{"project": strings.Repeat("ö", 400)}}},
 		{"content type", storage.PutOptions{ContentType: "video/mp4\r\nX-Evil: 1"}},
+		{"file name", storage.PutOptions{FileName: "a\r\nX-Evil: 1"}},
 		{"size", storage.PutOptions{Size: -2}},
 	}
 	for _, test := range tests {

@@ -56,8 +56,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 // check must pass again and again, and make no object in anybody's way.
 func check(t *testing.T, store storage.Store) {
 	for range 2 {
-		if err := store.Check(t.Context()); err != nil {
-			t.Fatal(err)
+		if proof, err := store.Check(t.Context()); err != nil || proof == "" {
+			t.Fatal(proof, err)
 		}
 	}
 }

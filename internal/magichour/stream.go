@@ -1,0 +1,250 @@
+package magichour
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// idleLimit is how long a download may stand still between two reads.
+	idleLimit = time.Minute
+
+	// mostTries is how often a download is resumed without getting on. There is no limit in time or
+	// number to one that gets on: every triesPer bytes win a try back.
+	mostTries = 6
+	triesPer  = 64 << 10
+
+	// firstPause is between the second try in vain and the third, and doubles: 6 s for all of them.
+	firstPause = 200 * time.Millisecond
+)
+
+// A stream reads one file over as many connections as it takes. It is a Media's body.
+type stream struct {
+	client *Client
+	ctx    context.Context // of the whole download
+	link   Download
+	fresh  func(context.Context) (Download, error)
+
+	from  *answer // the connection that is read
+	at    int64   // bytes read
+	size  int64   // bytes; -1 if not known yet
+	tag   string  // the file's strong ETag; without one nobody knows that the rest is of the same file
+	tries int     // left
+	won   int64   // bytes towards the next one
+}
+
+func (s *stream) begin(resp *answer) {
+	s.from, s.size = resp, resp.ContentLength
+	if tag := resp.Header.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		s.tag = tag
+	}
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(p []byte) (int, error) {
+	for {
+		n, err := s.from.Read(p)
+		s.advance(int64(n))
+		if n > 0 && err != nil && !errors.Is(err, io.EOF) {
+			return n, nil // the error comes again
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := s.resume(fmt.Errorf("read from the media host: %w", redactedError(err))); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *stream) advance(n int64) {
+	s.at += n
+	s.won += n
+	if s.won >= triesPer {
+		s.tries = min(mostTries, s.tries+int(s.won/triesPer))
+		s.won %= triesPer
+	}
+}
+
+// Close implements io.Closer.
+func (s *stream) Close() error {
+	s.from.drop()
+	return nil
+}
+
+// resume finds a connection that goes on where the last one broke off, or says why there is none.
+func (s *stream) resume(why error) error {
+	s.from.drop()
+	for s.tag != "" && s.tries > 0 {
+		if err := s.pause(); err != nil {
+			return err
+		}
+		s.tries--
+		resp, err := s.ask(s.ctx)
+		if err != nil {
+			why = err
+			continue
+		}
+		goesOn, err := s.goesOn(resp)
+		if goesOn {
+			s.from = resp
+			return nil
+		}
+		resp.drop()
+		switch {
+		case errors.Is(err, ErrChanged):
+			return err
+		case expired(resp.StatusCode) && s.fresh != nil:
+			if err := s.renew(); err != nil {
+				return err
+			}
+		}
+		why = err
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return why
+}
+
+// goesOn reports whether an answer is the rest of the same file.
+func (s *stream) goesOn(resp *answer) (bool, error) {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return false, ErrChanged
+	case http.StatusPartialContent:
+		from, total, ok := contentRange(resp.Header.Get("Content-Range"))
+		tag := resp.Header.Get("ETag")
+		if !ok || from != s.at || s.size >= 0 && total >= 0 && total != s.size || tag != "" && tag != s.tag {
+			return false, ErrChanged
+		}
+		return true, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		// All of it has come, only not the mark of its end.
+		if _, total, ok := contentRange(resp.Header.Get("Content-Range")); ok && total == s.at {
+			resp.ended = true
+			return true, nil
+		}
+		return false, ErrChanged
+	}
+	return false, s.refusal(resp)
+}
+
+// contentRange reads "bytes 5-9/10", "bytes 5-9/*" and "bytes */10". What is not said is -1.
+func contentRange(v string) (from, total int64, ok bool) {
+	v, isBytes := strings.CutPrefix(v, "bytes ")
+	span, all, cut := strings.Cut(v, "/")
+	if !isBytes || !cut {
+		return 0, 0, false
+	}
+	from, total = -1, -1
+	var err error
+	if all != "*" {
+		total, err = strconv.ParseInt(all, 10, 64)
+	}
+	if span != "*" && err == nil {
+		first, _, _ := strings.Cut(span, "-")
+		from, err = strconv.ParseInt(first, 10, 64)
+	}
+	return from, total, err == nil
+}
+
+// pause waits before a try in vain is repeated; the first one is made at once.
+func (s *stream) pause() error {
+	inVain := mostTries - s.tries
+	if inVain == 0 {
+		return nil
+	}
+	timer := time.NewTimer(s.client.pause << (inVain - 1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+}
+
+func (s *stream) renew() (err error) {
+	s.link, err = s.fresh(s.ctx)
+	if err != nil {
+		return fmt.Errorf("ask for a fresh URL: %w", err)
+	}
+	return nil
+}
+
+// ask sends one request for what is still to be read.
+func (s *stream) ask(ctx context.Context) (*answer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.link.URL, nil)
+	if err != nil {
+		cancel(nil)
+		return nil, s.lost(err)
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if s.at > 0 || s.from != nil {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", s.at))
+		req.Header.Set("If-Range", s.tag)
+	}
+	resp, err := s.client.media.Do(req) //nolint:bodyclose // by drop
+	if err != nil {
+		cancel(nil)
+		return nil, s.lost(err)
+	}
+	a := &answer{Response: resp, ctx: ctx, cancel: cancel, limit: s.client.idle}
+	a.idle = time.AfterFunc(a.limit, func() { cancel(ErrStalled) })
+	a.idle.Stop()
+	return a, nil
+}
+
+func (s *stream) lost(err error) error {
+	return &TransportError{Method: http.MethodGet, Path: s.link.Path(), Written: true, Err: redactedError(err)}
+}
+
+// refusal is no *Error where that would read as one of the API, whose 401 is about the key.
+func (s *stream) refusal(resp *answer) error {
+	if expired(resp.StatusCode) {
+		return fmt.Errorf("%w: GET %s: %s", ErrRefused, s.link.Path(), resp.Status)
+	}
+	return &Error{
+		Method: http.MethodGet, Path: s.link.Path(), Status: resp.StatusCode,
+		Message: http.StatusText(resp.StatusCode), RetryAfter: retryAfter(resp.Header.Get("Retry-After")),
+	}
+}
+
+// An answer is one connection's part of a download. Its body gives up when it stands still, however long
+// the whole may take.
+type answer struct {
+	*http.Response
+	ctx    context.Context // of this request, for the cause of its end
+	cancel context.CancelCauseFunc
+	idle   *time.Timer
+	limit  time.Duration // of idle
+	ended  bool          // it has no body: all has come already
+}
+
+// Read implements io.Reader.
+func (a *answer) Read(p []byte) (int, error) {
+	if a.ended {
+		return 0, io.EOF
+	}
+	a.idle.Reset(a.limit)
+	n, err := a.Body.Read(p)
+	a.idle.Stop()
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(a.ctx), ErrStalled) {
+		err = ErrStalled
+	}
+	return n, err
+}
+
+// drop ends the request.
+func (a *answer) drop() {
+	a.cancel(nil)
+	_ = a.Body.Close()
+}
