@@ -118,7 +118,7 @@ func (m *melee) overtake(t *rapid.T) {
 		decision, project = rapid.SampledFrom(slices.Sorted(maps.Keys(decisions))).Draw(t, "decision"), rapid.IntRange(0, 3).Draw(t, "project")
 	}
 	m.frozen = true
-	m.on[at] = func() {
+	m.when(at, func() {
 		process, pipeline := m.process, m.pipeline
 		defer func() { m.process, m.pipeline = process, pipeline }()
 		m.start() // another worker: it dies alone
@@ -130,9 +130,9 @@ func (m *melee) overtake(t *rapid.T) {
 			}
 			m.goOnBeside(frozen)
 		}
-	}
+	})
 	m.rerun(frozen)
-	delete(m.on, at)
+	m.when(at, nil)
 }
 
 // goOnBeside runs the next task, but for one.

@@ -114,6 +114,13 @@ func (p *process) breathe() {
 	}
 }
 
+// when says what happens once at a gate; nil: nothing. Several calls may be under way.
+func (w *world) when(call string, happens func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on[call] = happens
+}
+
 // gate is a moment of a call to the outside.
 func (p *process) gate(call string) error {
 	p.breathe()
