@@ -41,6 +41,7 @@ type stream struct {
 
 func (s *stream) begin(resp *answer) {
 	s.from, s.size = resp, resp.ContentLength
+	resp.end = s.size
 	if tag := resp.Header.Get("ETag"); strings.HasPrefix(tag, `"`) {
 		s.tag = tag
 	}
@@ -51,6 +52,12 @@ func (s *stream) Read(p []byte) (int, error) {
 	for {
 		n, err := s.from.Read(p)
 		s.advance(int64(n))
+		switch {
+		case s.from.end >= 0 && s.at > s.from.end:
+			return n, fmt.Errorf("%w: it sends more than it said", ErrChanged)
+		case errors.Is(err, io.EOF) && s.at < s.size:
+			err = io.ErrUnexpectedEOF // a range may be shorter than the one asked for, or than it says
+		}
 		if n > 0 && err != nil && !errors.Is(err, io.EOF) {
 			return n, nil // the error comes again
 		}
@@ -119,15 +126,16 @@ func (s *stream) goesOn(resp *answer) (bool, error) {
 	case http.StatusOK:
 		return false, ErrChanged
 	case http.StatusPartialContent:
-		from, total, ok := contentRange(resp.Header.Get("Content-Range"))
+		from, end, total, ok := contentRange(resp.Header.Get("Content-Range"))
 		tag := resp.Header.Get("ETag")
 		if !ok || from != s.at || s.size >= 0 && total >= 0 && total != s.size || tag != "" && tag != s.tag {
 			return false, ErrChanged
 		}
+		resp.end, s.size = end, max(s.size, total)
 		return true, nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		// All of it has come, only not the mark of its end.
-		if _, total, ok := contentRange(resp.Header.Get("Content-Range")); ok && total == s.at {
+		if _, _, total, ok := contentRange(resp.Header.Get("Content-Range")); ok && total == s.at {
 			resp.ended = true
 			return true, nil
 		}
@@ -136,23 +144,26 @@ func (s *stream) goesOn(resp *answer) (bool, error) {
 	return false, s.refusal(resp)
 }
 
-// contentRange reads "bytes 5-9/10", "bytes 5-9/*" and "bytes */10". What is not said is -1.
-func contentRange(v string) (from, total int64, ok bool) {
+// contentRange reads "bytes 5-9/10", "bytes 5-9/*" and "bytes */10": the first byte, the one after the last,
+// and how many there are. What is not said is -1.
+func contentRange(v string) (from, end, total int64, ok bool) {
 	v, isBytes := strings.CutPrefix(v, "bytes ")
 	span, all, cut := strings.Cut(v, "/")
 	if !isBytes || !cut {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
-	from, total = -1, -1
-	var err error
+	from, end, total = -1, -1, -1
+	var errs [3]error
 	if all != "*" {
-		total, err = strconv.ParseInt(all, 10, 64)
+		total, errs[0] = strconv.ParseInt(all, 10, 64)
 	}
-	if span != "*" && err == nil {
-		first, _, _ := strings.Cut(span, "-")
-		from, err = strconv.ParseInt(first, 10, 64)
+	if span != "*" {
+		first, last, _ := strings.Cut(span, "-")
+		from, errs[1] = strconv.ParseInt(first, 10, 64)
+		end, errs[2] = strconv.ParseInt(last, 10, 64)
+		end++
 	}
-	return from, total, err == nil
+	return from, end, total, errors.Join(errs[:]...) == nil
 }
 
 // pause waits before a try in vain is repeated; the first one is made at once.
@@ -197,7 +208,7 @@ func (s *stream) ask(ctx context.Context) (*answer, error) {
 		cancel(nil)
 		return nil, s.lost(err)
 	}
-	a := &answer{Response: resp, ctx: ctx, cancel: cancel, limit: s.client.idle}
+	a := &answer{Response: resp, ctx: ctx, cancel: cancel, limit: s.client.idle, end: -1}
 	a.idle = time.AfterFunc(a.limit, func() { cancel(ErrStalled) })
 	a.idle.Stop()
 	return a, nil
@@ -226,6 +237,7 @@ type answer struct {
 	cancel context.CancelCauseFunc
 	idle   *time.Timer
 	limit  time.Duration // of idle
+	end    int64         // where in the file it ends, as it says; -1 if it does not
 	ended  bool          // it has no body: all has come already
 }
 

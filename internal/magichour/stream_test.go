@@ -355,22 +355,25 @@ func TestMediaRequests(t *testing.T) {
 func TestContentRange(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		text        string
-		from, total int64
-		ok          bool
+		text             string
+		from, end, total int64
+		ok               bool
 	}{
-		{"bytes 5-9/10", 5, 10, true},
-		{"bytes 5-9/*", 5, -1, true},
-		{"bytes */10", -1, 10, true},
-		{"bytes x-9/10", -1, 10, false},
-		{"bytes 5-9", 0, 0, false},
-		{"items 5-9/10", 0, 0, false},
-		{"", 0, 0, false},
+		{"bytes 5-9/10", 5, 10, 10, true},
+		{"bytes 5-7/10", 5, 8, 10, true},
+		{"bytes 5-9/*", 5, 10, -1, true},
+		{"bytes */10", -1, -1, 10, true},
+		{"bytes x-9/10", 0, 0, 0, false},
+		{"bytes 5-x/10", 0, 0, 0, false},
+		{"bytes 5-/10", 0, 0, 0, false},
+		{"bytes 5-9", 0, 0, 0, false},
+		{"items 5-9/10", 0, 0, 0, false},
+		{"", 0, 0, 0, false},
 	}
 	for _, tt := range tests {
-		from, total, ok := contentRange(tt.text)
-		if ok != tt.ok || ok && (from != tt.from || total != tt.total) {
-			t.Errorf("%q: got %d, %d, %t", tt.text, from, total, ok)
+		from, end, total, ok := contentRange(tt.text)
+		if ok != tt.ok || ok && (from != tt.from || end != tt.end || total != tt.total) {
+			t.Errorf("%q: got %d, %d, %d, %t", tt.text, from, end, total, ok)
 		}
 	}
 }
