@@ -40,8 +40,8 @@ type stream struct {
 }
 
 func (s *stream) begin(resp *answer) {
+	resp.end = resp.ContentLength
 	s.from, s.size = resp, resp.ContentLength
-	resp.end = s.size
 	if tag := resp.Header.Get("ETag"); strings.HasPrefix(tag, `"`) {
 		s.tag = tag
 	}
