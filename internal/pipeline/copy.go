@@ -149,7 +149,8 @@ func plausible(contentType string) string {
 }
 
 // isCopyOf reports whether an object is a proved copy of this source: written for this project
-// and this path, as long as the source said it is, and, if it was proved before, still the same.
+// and this path, as long as the source said it is, and, if it was proved before, still the same; else the
+// bytes that were sent, which those of a copy that was damaged on its way are not.
 func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
 	if o.Metadata[metaProject] != job.ProjectID || o.Metadata[metaSource] != sourceName(s.Path) || o.Size == 0 || o.Checksum == "" {
 		return false
@@ -157,7 +158,7 @@ func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
 	if size, known := o.Metadata[metaSize]; known && size != strconv.FormatInt(o.Size, 10) {
 		return false
 	}
-	return s.Checksum == "" || s.Checksum == o.Checksum
+	return s.Checksum == o.Checksum || s.Checksum == "" && o.AsGiven
 }
 
 func file(s tasks.Source, o storage.Object) manifestFile {

@@ -81,7 +81,7 @@ func TestLocalLinks(t *testing.T) {
 				if diff := cmp.Diff([]string{temporary('A'), "secret"}, names(t, outside)); diff != "" {
 					t.Errorf("outside (-want +got):\n%s", diff)
 				}
-				if text, err := os.ReadFile(filepath.Join(outside, "secret")); err != nil || string(text) != "secret" { //nolint:gosec // a file of this test
+				if text, err := os.ReadFile(filepath.Join(outside, "secret")); err != nil || string(text) != "secret" {
 					t.Errorf("the secret is %q, %v", text, err)
 				}
 			}

@@ -128,11 +128,13 @@ func (b *bucket) headWith(ctx context.Context, fullKey string) (object Object, a
 			return Object{}, false, err
 		}
 		if proof == Verified {
-			object.Checksum = checksumScheme + *out.ChecksumCRC64NVME
+			object.Checksum, object.AsGiven = checksumScheme+*out.ChecksumCRC64NVME, true
 			return object, true, nil
 		}
 	}
 	object.Checksum, err = b.readBack(ctx, fullKey, out)
+	// A store that repeats what it was told has kept at least that.
+	object.AsGiven = object.Checksum == checksumScheme+aws.ToString(out.ChecksumCRC64NVME)
 	return object, false, err
 }
 

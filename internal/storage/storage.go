@@ -56,6 +56,7 @@ type Object struct {
 	URL         string            // "s3://bucket/prefix/j1/1.mp4" or "file:///dir/j1/1.mp4"
 	Size        int64             // bytes
 	Checksum    string            // "crc64nvme:" and base64 as S3 writes it: over the whole object
+	AsGiven     bool              // these are the bytes that were given with the metadata: their checksum of then was compared or kept
 	ContentType string            // as given to Put
 	Metadata    map[string]string // as given to Put
 }

@@ -133,8 +133,8 @@ func wantNone(t *testing.T, store storage.Store, key string) {
 // wantObject compares what every store must say about a body; keys and URLs may have a prefix.
 func wantObject(t *testing.T, got storage.Object, key string, body []byte) {
 	t.Helper()
-	if got.Size != int64(len(body)) || got.Checksum != Checksum(body) {
-		t.Errorf("%s: got %d bytes %s, want %d bytes %s", key, got.Size, got.Checksum, len(body), Checksum(body))
+	if got.Size != int64(len(body)) || got.Checksum != Checksum(body) || !got.AsGiven {
+		t.Errorf("%s: got %d bytes %s, as given: %t; want %d bytes %s", key, got.Size, got.Checksum, got.AsGiven, len(body), Checksum(body))
 	}
 	if !strings.HasSuffix("/"+got.Key, "/"+key) {
 		t.Errorf("key: got %s, want %s at its end", got.Key, key)
