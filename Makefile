@@ -23,7 +23,7 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	go vet ./...
 	go test -race -timeout 9m $(or $(ARGS),./...)
 	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults)$$' ./internal/pipeline)
-	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/)
+	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/ ./network/)
 	$(if $(ARGS),,go test -C test/bench -timeout 5m .)
 
 .PHONY: torture

@@ -97,7 +97,7 @@ func TestBadNetwork(t *testing.T) {
 	t.Cleanup(server.Close)
 	network, addr := startBadNetwork(t, server.Listener.Addr().String())
 	c := clientAt(t, "http://"+addr)
-	c.pause, c.idle = time.Millisecond, 300*time.Millisecond
+	c.pause, c.IdleLimit = time.Millisecond, 300*time.Millisecond
 	var reading sync.WaitGroup
 	for range 10 {
 		reading.Go(func() {

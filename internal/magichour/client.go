@@ -40,7 +40,10 @@ type Client struct {
 	buy   *http.Client // creates: each on a connection of its own
 	media *http.Client // download URLs: no key
 
-	idle, pause time.Duration // idleLimit and firstPause; fields so that tests need no minutes
+	// IdleLimit is how long a download may stand still between two reads: a minute from New. It and the
+	// pause are fields so that tests need no minutes.
+	IdleLimit time.Duration
+	pause     time.Duration // firstPause
 }
 
 // A Wrap sees every HTTP request of a client, to the API and to the media host: for traces, and
@@ -62,7 +65,8 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 		// that would be an outcome nobody knows, so a create pays for a handshake instead.
 		buy:   &http.Client{Transport: wrapped(ownConnections(transport()), wraps), Timeout: callTimeout, CheckRedirect: stay},
 		media: &http.Client{Transport: wrapped(forFiles(transport()), wraps), CheckRedirect: silently},
-		idle:  idleLimit, pause: firstPause,
+
+		IdleLimit: idleLimit, pause: firstPause,
 	}, nil
 }
 

@@ -208,7 +208,7 @@ func (s *stream) ask(ctx context.Context) (*answer, error) {
 		cancel(nil)
 		return nil, s.lost(err)
 	}
-	a := &answer{Response: resp, ctx: ctx, cancel: cancel, limit: s.client.idle, end: -1}
+	a := &answer{Response: resp, ctx: ctx, cancel: cancel, limit: s.client.IdleLimit, end: -1}
 	a.idle = time.AfterFunc(a.limit, func() { cancel(ErrStalled) })
 	a.idle.Stop()
 	return a, nil

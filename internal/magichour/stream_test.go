@@ -156,7 +156,7 @@ func file() []byte {
 func impatient(t *testing.T, h http.Handler) *Client {
 	t.Helper()
 	c := client(t, h.ServeHTTP)
-	c.pause, c.idle = time.Microsecond, 200*time.Millisecond
+	c.pause, c.IdleLimit = time.Microsecond, 200*time.Millisecond
 	return c
 }
 
