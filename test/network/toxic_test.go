@@ -129,8 +129,8 @@ func startProxies(t *testing.T, random *rand.Rand, server string) (addrs []strin
 			share float64 // of its connections
 			of    string
 		}{
-			{"bandwidth", 1, fmt.Sprintf(`{"rate":%d}`, 2_000+random.IntN(8_000))}, // KB/s
-			{"latency", 1, fmt.Sprintf(`{"latency":%d,"jitter":%d}`, random.IntN(20), random.IntN(10))},
+			{"bandwidth", 1, fmt.Sprintf(`{"rate":%d}`, 1_500+random.IntN(4_000))}, // KB/s
+			{"latency", 1, fmt.Sprintf(`{"latency":%d,"jitter":%d}`, random.IntN(15), random.IntN(5))},
 			{"limit_data", 0.25, fmt.Sprintf(`{"bytes":%d}`, leastCut+random.IntN(fileSize-leastCut))},
 			{"limit_data", 0.25, fmt.Sprintf(`{"bytes":%d}`, leastCut+random.IntN(fileSize-leastCut))},
 			{"silence", 0.2, fmt.Sprintf(`{"bytes":%d}`, leastCut+random.IntN(fileSize-leastCut))},
