@@ -2,8 +2,9 @@
 
 package pipeline
 
-// Without the race detector every single fault is injected.
+// Without the race detector every single fault is injected, and a large file is large.
 const (
 	stride       = 1
 	pairsUsually = 200
+	largeFile    = 10 << 30
 )

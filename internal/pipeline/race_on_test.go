@@ -7,4 +7,5 @@ package pipeline
 const (
 	stride       = 7 // of the numbers of the calls
 	pairsUsually = 30
+	largeFile    = 256 << 20
 )
