@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,7 +65,15 @@ func TestLargeFile(t *testing.T) {
 	}
 	t.Parallel()
 	host := patternHost{pattern(), largeFile}
-	source, sink := httptest.NewServer(host), httptest.NewServer(&storagetest.Sink{})
+	goOn := make(chan struct{})
+	hold := sync.OnceFunc(func() { time.AfterFunc(time.Second, func() { close(goOn) }) })
+	source, sink := httptest.NewServer(host), httptest.NewServer(&storagetest.Sink{Before: func(_ http.ResponseWriter, r *http.Request) bool {
+		if storagetest.Operation(r) == "UploadPart" { // at first the store is slow, so that as much is read ahead as may be
+			hold()
+			<-goOn
+		}
+		return false
+	}})
 	for _, server := range []*httptest.Server{source, sink} {
 		server.Config.SetKeepAlivesEnabled(false) // the child has no hand on its idle connections
 	}
