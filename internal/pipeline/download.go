@@ -43,9 +43,6 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := p.notMovedOn(ctx, job); err != nil {
-		return nil, err
-	}
 	m := newManifest(&told, copied)
 	if err := p.putManifest(ctx, &told, m); err != nil {
 		return nil, err

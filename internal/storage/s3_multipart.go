@@ -92,10 +92,11 @@ func (u *upload) sendAll(ctx context.Context, first part, rest *cutter) error {
 			return context.Cause(ctx)
 		}
 		sending.Go(func() {
+			defer func() { <-slots }()
+			defer u.memory.give(p.data)
 			if err := u.send(ctx, p); err != nil {
 				u.fail(err)
 			}
-			<-slots
 		})
 		if p.last {
 			sending.Wait()
@@ -109,10 +110,10 @@ func (u *upload) sendAll(ctx context.Context, first part, rest *cutter) error {
 	}
 }
 
-// send sends one part with its checksum, which the store verifies.
+// send sends one part with its checksum, which the store verifies. Nobody reads the part's buffer any more
+// when it returns.
 func (u *upload) send(ctx context.Context, p part) error {
 	body, ctx := lend(ctx, p.data)
-	defer u.memory.give(p.data)
 	defer body.takeBack()
 	crc := crcBase64(p.crc)
 	out, err := u.client.UploadPart(ctx, &s3.UploadPartInput{

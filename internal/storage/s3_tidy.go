@@ -79,5 +79,5 @@ var ourKey = regexp.MustCompile(`^[^/]+/[0-9]+\.[A-Za-z0-9]+$`)
 
 func (b *bucket) isOurs(fullKey string) bool {
 	key, ok := strings.CutPrefix(fullKey, b.below(""))
-	return ok && checkKey(key) == nil && ourKey.MatchString(key)
+	return ok && (key == probeKey+"-parts" || checkKey(key) == nil && ourKey.MatchString(key))
 }

@@ -58,6 +58,10 @@ type Object struct {
 	Checksum    string            // "crc64nvme:" and base64 as S3 writes it: over the whole object
 	ContentType string            // as given to Put
 	Metadata    map[string]string // as given to Put
+
+	// Attested says that Checksum is also that of the bytes as Put was given them: the store verified it
+	// then, or has kept it. Without it nobody but that Put knows whether these are the right bytes.
+	Attested bool
 }
 
 // A Proof is how a store proves its copies.
