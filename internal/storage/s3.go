@@ -39,20 +39,20 @@ type bucket struct {
 	belief  belief
 }
 
-// answerWithin is the time from the last byte of a request to the first one of its answer. AWS
-// itself begins to answer the slowest one, which puts parts together, well before.
+// answerWithin is how long the store may stand still: from the last byte of a request to the first one of
+// its answer, and in the middle of either. AWS itself begins to answer the slowest request, which puts
+// parts together, well before.
 const answerWithin = 2 * time.Minute
 
 // forCopies suits many long uploads at once.
 func forCopies(t *http.Transport) {
-	// A server that takes a request and never answers must not hold a handler for ever.
 	t.ResponseHeaderTimeout = answerWithin
 	// Parts that go at the same time need connections of their own: in HTTP/2 they would share one, and
 	// its window.
 	t.ForceAttemptHTTP2 = false
 	t.TLSClientConfig.NextProtos = nil // the SDK's transport offers HTTP/2 by now
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	t.DialContext = straight(t.DialContext)
+	t.DialContext = straight(t.DialContext, answerWithin)
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64
 }
 
