@@ -210,7 +210,7 @@ func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
 		return false
 	}
 	if s.Checksum == "" {
-		return o.Attested
+		return o.AsGiven
 	}
 	return s.Checksum == o.Checksum
 }

@@ -128,7 +128,7 @@ func (b *bucket) headWith(ctx context.Context, fullKey string) (object Object, a
 			return Object{}, false, err
 		}
 		if proof == Verified {
-			object.Checksum, object.Attested = checksumScheme+*out.ChecksumCRC64NVME, true
+			object.Checksum, object.AsGiven = checksumScheme+*out.ChecksumCRC64NVME, true
 			return object, true, nil
 		}
 	}

@@ -124,7 +124,7 @@ func TestS3EchoingStore(t *testing.T) {
 					t.Errorf("got %s, %v", object.Checksum, err)
 				}
 				object, err = store.Head(t.Context(), "j1/1.mp4")
-				if err != nil || (object.Checksum == storagetest.Checksum(body)) == damaged || object.Attested {
+				if err != nil || (object.Checksum == storagetest.Checksum(body)) == damaged || object.AsGiven {
 					t.Errorf("head: got %s, %v", object.Checksum, err)
 				}
 				if proof, err := store.Check(t.Context()); proof != storage.ReadBack || err != nil {

@@ -59,9 +59,9 @@ type Object struct {
 	ContentType string            // as given to Put
 	Metadata    map[string]string // as given to Put
 
-	// Attested says that Checksum is also that of the bytes as Put was given them: the store verified it
-	// then, or has kept it. Without it nobody but that Put knows whether these are the right bytes.
-	Attested bool
+	// AsGiven says that Checksum is also that of the bytes that Put was given: the store verified it then, or
+	// has kept it. Without it nobody but that Put knows whether these are the right bytes.
+	AsGiven bool
 }
 
 // A Proof is how a store proves its copies.
