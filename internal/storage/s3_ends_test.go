@@ -39,6 +39,8 @@ func TestS3PanicLeavesNothing(t *testing.T) {
 			t.Parallel()
 			sink := &storagetest.Sink{}
 			store := openSink(t, sink, storage.LeastCopyMemory)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			for range 3 {
 				func() {
 					defer func() {
@@ -46,15 +48,13 @@ func TestS3PanicLeavesNothing(t *testing.T) {
 							t.Errorf("recovered %v", r)
 						}
 					}()
-					_, err := store.Put(t.Context(), "j1/1.mp4", &broken{before}, storage.PutOptions{Size: -1})
+					_, err := store.Put(ctx, "j1/1.mp4", &broken{before}, storage.PutOptions{Size: -1})
 					t.Errorf("got %v and no panic", err)
 				}()
 			}
 			if n := sink.Uploads(); n != 0 {
 				t.Errorf("%d uploads are left", n)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
 			if _, err := store.Put(ctx, "j1/1.mp4", bytes.NewReader(storagetest.Body(3*part, 1)), storage.PutOptions{Size: -1}); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
