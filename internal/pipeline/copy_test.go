@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -184,14 +185,17 @@ func TestEach(t *testing.T) {
 		t.Errorf("%d done, %d at once", done.Load(), most.Load())
 	}
 	defer func() {
-		if r := recover(); r != errKilled { //nolint:errorlint // the very value
-			t.Errorf("recovered %v", r)
+		if r := fmt.Sprint(recover()); !strings.Contains(r, errKilled.Error()) || !strings.Contains(r, "pipeline.breaksHere(") {
+			t.Errorf("recovered %s, want what was broken and where", r)
 		}
 	}()
 	each(20, 3, func(i int) {
 		if i == 5 {
-			panic(errKilled)
+			breaksHere()
 		}
 	})
 	t.Error("no panic")
 }
+
+//go:noinline
+func breaksHere() { panic(errKilled) }

@@ -216,7 +216,7 @@ func optional(s string) *string {
 func (b *bucket) fullKey(key string) string { return path.Join(b.prefix, key) }
 
 func (b *bucket) failed(verb, key string, err error) error {
-	return fmt.Errorf("%s %s in s3://%s: %w", verb, key, path.Join(b.name, b.prefix), err)
+	return fmt.Errorf("%s %s in s3://%s: %w%s", verb, key, path.Join(b.name, b.prefix), err, b.objects.rights(err))
 }
 
 // status is the HTTP status of an answer that says no; 0 if there was no answer.

@@ -39,15 +39,19 @@ func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
 		return fmt.Errorf("begin upload: %w", readable(err))
 	}
 	u := &upload{copying: c, id: created.UploadId}
+	completed := false
+	defer func() {
+		if !completed { // also when the reading panics
+			u.abort(ctx)
+		}
+	}()
 	if err := u.sendAll(ctx, first, rest); err != nil {
-		u.abort(ctx)
 		return err
 	}
 	if err := u.complete(ctx); err != nil {
-		// Also if it settles well: then other parts than ours became the object.
-		defer u.abort(ctx)
-		return c.settle(ctx, err)
+		return c.settle(ctx, err) // aborted also if that goes well: then other parts than ours became the object
 	}
+	completed = true
 	return nil
 }
 
