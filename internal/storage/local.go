@@ -58,9 +58,9 @@ func (l *local) object(key string, body *source, side sidecar) Object {
 		URL:         fileURL(filepath.Join(l.dir, filepath.FromSlash(key))),
 		Size:        body.size,
 		Checksum:    body.checksum(),
-		AsGiven:     side.V > 0,
 		ContentType: side.ContentType,
 		Metadata:    side.Metadata,
+		AsGiven:     side.Checksum == body.checksum(),
 	}
 }
 
