@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,7 +120,14 @@ func (m *melee) overtake(t *rapid.T) {
 		decision, project = rapid.SampledFrom(slices.Sorted(maps.Keys(decisions))).Draw(t, "decision"), rapid.IntRange(0, 3).Draw(t, "project")
 	}
 	m.frozen = true
+	frozenIn, over := m.process, false
+	var beside sync.Mutex // held while others go on; the frozen process may be killed meanwhile, by another of its copies
 	m.when(at, func() {
+		beside.Lock()
+		defer beside.Unlock()
+		if over {
+			return
+		}
 		process, pipeline := m.process, m.pipeline
 		defer func() { m.process, m.pipeline = process, pipeline }()
 		m.start() // another worker: it dies alone
@@ -131,8 +140,16 @@ func (m *melee) overtake(t *rapid.T) {
 			m.goOnBeside(frozen)
 		}
 	})
-	m.rerun(frozen)
+	handler := m.pipeline
+	err := frozenIn.alive(func() error {
+		return handler.Handle(context.Background(), asynq.NewTask(frozen.Type, frozen.Payload))
+	})
 	m.when(at, nil)
+	beside.Lock()
+	defer beside.Unlock()
+	if over = true; errors.Is(err, errKilled) {
+		m.start()
+	}
 }
 
 // goOnBeside runs the next task, but for one.
@@ -167,7 +184,10 @@ func (m *melee) sweep(*rapid.T) { m.sweepAfter(grace + time.Minute) }
 func (m *melee) fault(t *rapid.T) {
 	l := rapid.SampledFrom(layers()).Draw(t, "layer")
 	n := rapid.IntRange(1, 8).Draw(t, "in how many calls")
-	m.faults = append(m.faults, fault{l, m.count[l] + n, rapid.SampledFrom(kinds()).Draw(t, "kind")})
+	kind := rapid.SampledFrom(kinds()).Draw(t, "kind")
+	m.mu.Lock() // a killed process may still be at a gate
+	defer m.mu.Unlock()
+	m.faults = append(m.faults, fault{l, m.count[l] + n, kind})
 }
 
 func (m *melee) time(t *rapid.T) {
