@@ -39,6 +39,7 @@ type Client struct {
 	api   *http.Client // reads and deletes: connections are kept
 	buy   *http.Client // creates: each on a connection of its own
 	media *http.Client // download URLs: no key
+	put   *http.Client // upload URLs: no key, and no redirect, which would turn a PUT into a GET
 
 	idle, pause time.Duration // idleLimit and firstPause; fields so that tests need no minutes
 }
@@ -54,6 +55,7 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
 		return nil, errors.New("base URL of the API: want http(s)://host[/path] without user or query")
 	}
+	files := wrapped(forFiles(transport()), wraps)
 	return &Client{
 		base: base,
 		key:  key,
@@ -61,7 +63,8 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 		// The server may close a kept connection just as it is used again. For a purchase
 		// that would be an outcome nobody knows, so a create pays for a handshake instead.
 		buy:   &http.Client{Transport: wrapped(ownConnections(transport()), wraps), Timeout: callTimeout, CheckRedirect: stay},
-		media: &http.Client{Transport: wrapped(forFiles(transport()), wraps), CheckRedirect: silently},
+		media: &http.Client{Transport: files, CheckRedirect: silently},
+		put:   &http.Client{Transport: files, CheckRedirect: stay},
 		idle:  idleLimit, pause: firstPause,
 	}, nil
 }
