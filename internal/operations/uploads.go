@@ -19,12 +19,13 @@ type Asset struct {
 	Extension string
 }
 
-// Object returns bucket and key of an asset that is s3://bucket/key; no bucket if it is something else.
-func (a Asset) Object() (bucket, key string) {
+// Object returns bucket and key of an asset that is s3://bucket/key, and whether it is.
+func (a Asset) Object() (bucket, key string, ok bool) {
 	if !isObject(a.Ref) {
-		return "", ""
+		return "", "", false
 	}
-	return splitObject(a.Ref)
+	bucket, key = splitObject(a.Ref)
+	return bucket, key, true
 }
 
 // Local reports whether an asset is none that [Operation.Validate] could accept but perhaps the name of

@@ -44,10 +44,10 @@ func TestAssetsOf(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("assets (-want +got):\n%s", diff)
 	}
-	if bucket, key := got[2].Object(); bucket != "b" || key != "a b?.PNG" {
+	if bucket, key, ok := got[2].Object(); !ok || bucket != "b" || key != "a b?.PNG" {
 		t.Errorf("got bucket %q and key %q", bucket, key)
 	}
-	if bucket, _ := got[1].Object(); bucket != "" || !got[0].Local() || got[1].Local() || got[2].Local() {
+	if _, _, ok := got[1].Object(); ok || !got[0].Local() || got[1].Local() || got[2].Local() {
 		t.Errorf("objects and local files are not told apart: %+v", got)
 	}
 	for _, broken := range []string{``, `[]`, `{"assets":7}`, `{"assets":{"target_file_path":{}}}`} {
