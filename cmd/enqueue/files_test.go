@@ -131,7 +131,6 @@ func TestLocalFilesOfABatch(t *testing.T) {
 	}
 }
 
-//nolint:paralleltest // sets variables
 func TestLocalFileRefusals(t *testing.T) {
 	d := newDesk(t)
 	d.file("empty.png", "")

@@ -86,7 +86,11 @@ func TestUploadErrors(t *testing.T) {
 		{"an expired URL is no rejected key", takes(403, "", ""), "the bytes", 0, ErrRefused},
 		{"a 401 is none either", takes(401, "", ""), "the bytes", 0, ErrRefused},
 		{"any other refusal", takes(400, "", "<Error><Code>RequestTimeout</Code></Error>"), "the bytes", 0, ErrRefused},
-		{"a redirect is not followed", takes(302, "Location: /elsewhere", ""), "the bytes", 0, ErrRefused},
+		{"a redirect is not followed", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				takes(302, "Location: /elsewhere", "")(w, r)
+			}
+		}, "the bytes", 0, ErrRefused},
 		{"short", takes(200, "", ""), "the", 0, nil},
 		{"long", takes(200, "", ""), "the bytes and more", 0, nil},
 	}

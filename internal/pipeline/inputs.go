@@ -130,7 +130,7 @@ var errStopping = errors.New("the worker stops")
 func (p *Pipeline) send(ctx context.Context, object storage.Input, file magichour.File) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(p.stopping, func() { cancel(errStopping) })()
+	defer context.AfterFunc(p.stopping, func() { cancel(errStopping) })() //nolint:contextcheck // it ends with the worker, not with the task
 	body, err := p.inputs.Open(ctx, object)
 	path := ""
 	if err == nil {

@@ -123,6 +123,24 @@ func TestOldInputIsUploadedAnew(t *testing.T) {
 	}
 }
 
+// TestRecordRemembersInputs: the path in the record is enough, whatever the fleet has forgotten.
+func TestRecordRemembersInputs(t *testing.T) {
+	t.Parallel()
+	w := newWorldWithInputs(t)
+	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: http.StatusTooManyRequests, Times: 1})
+	w.submit(fromBucket("j1"))
+	w.forward(time.Minute)
+	_ = w.step(w.due()[0]) // throttled
+	for _, key := range w.redis.Keys() {
+		if strings.Contains(key, ":upload:") {
+			w.redis.Del(key)
+		}
+	}
+	w.callers.Add("callers", "me.mp4", nil) // nobody looks at it any more
+	w.run()
+	w.checkDone("j1")
+}
+
 // checkedDone is for a job whose inputs were uploaded more than once, and rightly.
 func (w *world) checkedDone(id string) {
 	w.t.Helper()
