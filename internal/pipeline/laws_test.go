@@ -49,7 +49,9 @@ func (w *world) checkLaws(id string) *tasks.Job {
 func (w *world) checkInputs(job *tasks.Job) {
 	w.t.Helper()
 	wanted := objectsOf(job)
-	excused := slices.ContainsFunc(w.met, func(e encounter) bool { return e.kind.stops() || e.kind == loses && (e.call == "http PUT media" || e.call == "store body") })
+	excused := slices.ContainsFunc(w.met, func(e encounter) bool {
+		return e.kind.stops() || e.kind == loses && (e.call == "http PUT media" || e.call == "store body")
+	})
 	if got := w.fake.Totals().Uploads; got > len(wanted) && !excused {
 		w.t.Errorf("%d uploads of %d objects", got, len(wanted))
 	}
