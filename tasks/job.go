@@ -118,6 +118,7 @@ type Job struct {
 	Sources      []Source   `json:"sources,omitempty"`       // which remote file is which output
 	Orphans      []string   `json:"orphans,omitempty"`       // further projects that turned up for this job
 	Earlier      []string   `json:"earlier,omitempty"`       // projects that were followed before a person had it bought anew
+	Inputs       []Input    `json:"inputs,omitempty"`        // objects of the caller's that were uploaded for the create
 	FreeSince    *time.Time `json:"free_since,omitempty"`    // since when nothing is in its way that a person had to mend; its age counts from then
 
 	// Later holds the fields that a later version has written and this one does not know. They
@@ -135,6 +136,17 @@ type Source struct {
 	// OpenEnded: the media host did not say where the file ends, so whether the copy is whole
 	// can't be proved, and the original is kept.
 	OpenEnded bool `json:"open_ended,omitempty"`
+}
+
+// An Input is an object that the request names, s3://bucket/key, and the file at Magic Hour that the create
+// names in its place. The request itself stays as the caller gave it.
+type Input struct {
+	Ref        string    `json:"ref"`       // as it stands in the request
+	Type       string    `json:"type"`      // as which it was uploaded: video, audio or image
+	ETag       string    `json:"etag"`      // of the content that was uploaded
+	Size       int64     `json:"size"`      // bytes
+	FilePath   string    `json:"file_path"` // at Magic Hour
+	UploadedAt time.Time `json:"uploaded_at"`
 }
 
 // Next returns the payload of the task that moves the job on from where it stands, or nil for
@@ -164,5 +176,6 @@ func (j *Job) Clone() *Job {
 	c.Sources = slices.Clone(j.Sources)
 	c.Orphans = slices.Clone(j.Orphans)
 	c.Earlier = slices.Clone(j.Earlier)
+	c.Inputs = slices.Clone(j.Inputs)
 	return &c
 }

@@ -118,9 +118,10 @@ const (
 	paidRetries   = 2_000
 )
 
-// Options of a create allow for one request, with the look at the store before it.
+// Options of a create let the upload of its inputs take as long as it makes progress; its reads and writes, and
+// the request itself, have their own limits.
 func (p *Create) Options() []asynq.Option {
-	return options(StageCreate, p.taskID("create"), createRetries, 5*time.Minute)
+	return options(StageCreate, p.taskID("create"), createRetries, 24*time.Hour)
 }
 
 // Options of a poll allow for one request.

@@ -37,7 +37,7 @@ func startWorker(ctx context.Context, apiURL, dir string, rdb redis.UniversalCli
 	if err != nil {
 		return nil, fmt.Errorf("--dir %s: %w", dir, err)
 	}
-	p := pipeline.New(api, store, rdb, log, pipeline.Settings{
+	p := pipeline.New(api, store, nil, rdb, log, pipeline.Settings{
 		PollInterval: pollEvery, RecordTTL: 24 * time.Hour, TaskRetention: 24 * time.Hour, GiveUp: 24 * time.Hour,
 	})
 	stages := map[tasks.Stage]int{}

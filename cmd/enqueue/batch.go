@@ -14,6 +14,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -32,8 +34,10 @@ is checked before the first job is enqueued: if one is bad, none is. Lines with 
 are safe to submit again, so a batch that was interrupted is finished by running it once more. A
 line without an id is a new job each time; --dry-run prints the lines with ids made for them:
 
-   enqueue batch jobs.jsonl --dry-run > with-ids.jsonl`,
-		Flags: []cli.Flag{dryRunFlag()},
+   enqueue batch jobs.jsonl --dry-run > with-ids.jsonl
+
+` + filesHelp,
+		Flags: []cli.Flag{baseURLFlag(), dryRunFlag()},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one FILE, or - for standard input; got %d arguments", c.Args().Len())
@@ -49,9 +53,22 @@ line without an id is a new job each time; --dry-run prints the lines with ids m
 			if c.Bool(dryRun) {
 				return b.print(stdout)
 			}
+			var api *magichour.Client
+			if len(b.local.all) > 0 {
+				if api, err = newAPI(c); err != nil {
+					return err
+				}
+			}
 			signal.Ignore(syscall.SIGPIPE) // whoever stops reading must not lose the ids of what was accepted
-			return withManyCalls(ctx, c, func(client *tasks.Client) error {
+			return withManyCalls(ctx, c, func(client *tasks.Client, store *records.Store) error {
+				u := &uploader{api, store, stderr}
+				if err := errors.Join(u.recall(ctx, &b.local), b.standIn()); err != nil {
+					return err
+				}
 				if err := b.checkIDs(ctx, client, stderr); err != nil {
+					return err
+				}
+				if err := errors.Join(u.upload(ctx, &b.local), b.standIn()); err != nil {
 					return err
 				}
 				return b.submit(ctx, client, c.Bool("json"), stdout, stderr)
@@ -101,7 +118,11 @@ func (b *batch) refused(stderr io.Writer) error {
 // print writes the lines as they would be submitted.
 func (b *batch) print(stdout io.Writer) error {
 	for _, e := range b.entries {
-		if err := lineOf(e.job).write(stdout); err != nil {
+		l := lineOf(e.job)
+		if e.given != nil {
+			l.Body = e.given
+		}
+		if err := l.write(stdout); err != nil {
 			return err
 		}
 	}

@@ -23,13 +23,13 @@ func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) erro
 }
 
 // withManyCalls is withClient for one that is asked for much at a time.
-func withManyCalls(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) error {
+func withManyCalls(ctx context.Context, c *cli.Command, do func(*tasks.Client, *records.Store) error) error {
 	return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
 		pipelined, err := records.Pipelined(rdb)
 		if err != nil {
 			return err
 		}
-		return do(tasks.NewClient(pipelined))
+		return do(tasks.NewClient(pipelined), records.New(rdb))
 	})
 }
 

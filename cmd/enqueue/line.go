@@ -41,9 +41,10 @@ func (l line) write(w io.Writer) error {
 
 // An entry is a line that was checked.
 type entry struct {
-	number int        // of the line, from 1
-	job    *tasks.Job // with an id, made if the line has none
-	named  bool       // whether the id is the caller's
+	number int             // of the line, from 1
+	job    *tasks.Job      // with an id, made if the line has none
+	named  bool            // whether the id is the caller's
+	given  json.RawMessage // the body with the names of local files; nil if there are none
 }
 
 func (e entry) request() tasks.Request { return lineOf(e.job).request() }
@@ -53,6 +54,7 @@ type batch struct {
 	entries  []entry
 	problems []string         // of bad lines, with their numbers
 	warnings map[string][]int // the lines that each is about
+	local    files
 }
 
 // longestLine bounds a job: it is kept in Redis several times.
@@ -111,12 +113,17 @@ func (b *batch) add(number int, text string) {
 		b.refuse(number, err)
 		return
 	}
+	given := l.Body
+	body, named, wrong := b.local.standIn(l.Operation, given)
+	if l.Body = body; !named {
+		given = nil
+	}
 	job, err := tasks.NewJob(l.request(), time.Now())
-	if err != nil {
+	if err := errors.Join(wrong, err); err != nil {
 		b.refuse(number, err)
 		return
 	}
-	b.entries = append(b.entries, entry{number, job, l.ID != ""})
+	b.entries = append(b.entries, entry{number, job, l.ID != "", given})
 	for _, warning := range job.Warnings {
 		b.warn(number, "body: "+warning)
 	}
@@ -149,6 +156,23 @@ func syntax(err error) string {
 		return ""
 	}
 	return ": " + err.Error()
+}
+
+// standIn puts what is known of local files by now into the requests that name them.
+func (b *batch) standIn() error {
+	for _, e := range b.entries {
+		if e.given == nil {
+			continue
+		}
+		body, _, err := b.local.standIn(e.job.Operation, e.given)
+		if err == nil {
+			e.job.Body, err = tasks.Canonical(body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkTwins refuses an id that stands in several lines with different requests. The same line

@@ -48,7 +48,7 @@ the first job that was submitted to the restored Redis.`,
 			&cli.BoolFlag{Name: "recreate", Usage: "buy it, at the risk of a second charge"},
 			&cli.BoolFlag{Name: "fail", Usage: "give it up: the job fails"},
 			&cli.StringFlag{Name: "restored-before", Usage: "park every job without a project that was last changed before this `TIME`, such as 2026-11-25T06:00:00Z"},
-			&cli.StringFlag{Name: settings.FlagName(varBaseURL), Value: magichour.DefaultBaseURL, Usage: "base URL of the Magic Hour API", Sources: settings.From(varBaseURL)},
+			baseURLFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.IsSet("restored-before") {
@@ -94,13 +94,9 @@ func checkProject(ctx context.Context, c *cli.Command, client *tasks.Client, id,
 	if err != nil {
 		return err
 	}
-	key := func() (string, error) { return settings.Secret(varKey) }
-	if _, err := key(); err != nil {
-		return settings.Usage("%w; or give --force to take the project unseen", err)
-	}
-	api, err := magichour.New(c.String(settings.FlagName(varBaseURL)), key)
+	api, err := newAPI(c)
 	if err != nil {
-		return settings.Usage("%s: %w", varBaseURL, err)
+		return settings.Usage("%w; or give --force to take the project unseen", err)
 	}
 	found, err := api.Project(ctx, operations.Kind(job.Kind), project)
 	var answer *magichour.Error

@@ -13,8 +13,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -28,13 +31,16 @@ func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 
    enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
 
-An id makes the call safe to repeat: the same request under the same id is one job.`,
+An id makes the call safe to repeat: the same request under the same id is one job.
+
+` + filesHelp,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body, `PATH=VALUE`; the value is JSON if it parses as JSON, else a string ('\"12\"' for a string that looks like a number)"},
 			&cli.StringFlag{Name: "body", Usage: "the request body: `JSON`, @FILE, or - for standard input"},
 			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
+			baseURLFlag(),
 			dryRunFlag(),
 		},
 		// A comma is part of a prompt, not a separator.
@@ -45,16 +51,37 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			if err != nil {
 				return err
 			}
+			local, given := &files{}, request.Body
+			var named bool
+			var wrong error
+			request.Body, named, wrong = local.standIn(request.Operation, given)
 			checked, err := tasks.NewJob(request, time.Now())
-			if err != nil {
+			if err := errors.Join(wrong, err); err != nil {
 				return err // what can't be accepted need not wait for Redis
 			}
 			if c.Bool(dryRun) {
 				printWarnings(checked, stderr)
-				return lineOf(checked).write(stdout)
+				l := lineOf(checked)
+				if named {
+					l.Body = given
+				}
+				return l.write(stdout)
+			}
+			var api *magichour.Client
+			if named {
+				if api, err = newAPI(c); err != nil {
+					return err
+				}
 			}
 			signal.Ignore(syscall.SIGPIPE) // see printAccepted
-			return withClient(ctx, c, func(client *tasks.Client) error {
+			return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
+				client := tasks.NewClient(rdb)
+				if api != nil {
+					u := &uploader{api, records.New(rdb), stderr}
+					if request.Body, err = u.bring(ctx, local, request, given, client); err != nil {
+						return err
+					}
+				}
 				job, err := client.Submit(ctx, request)
 				if err != nil && job != nil && !errors.Is(err, tasks.ErrExists) {
 					return fmt.Errorf("job %s may have been accepted: submit it again with --id %s, which is safe: %w", job.ID, job.ID, err)
@@ -73,6 +100,22 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			})
 		},
 	}
+}
+
+// bring uploads the files of one request, and returns its body with their paths. The id is looked at before.
+func (u *uploader) bring(ctx context.Context, local *files, request tasks.Request, given json.RawMessage, client *tasks.Client) (json.RawMessage, error) {
+	if err := u.recall(ctx, local); err != nil {
+		return nil, err
+	}
+	request.Body, _, _ = local.standIn(request.Operation, given) // it was looked at before
+	if request.ID != "" {
+		if _, err := client.Check(ctx, request); err != nil {
+			return nil, err
+		}
+	}
+	err := u.upload(ctx, local)
+	body, _, _ := local.standIn(request.Operation, given)
+	return body, err
 }
 
 const dryRun = "dry-run"

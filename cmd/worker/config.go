@@ -35,6 +35,7 @@ const (
 	varBaseURL       = "MAGIC_HOUR_BASE_URL"
 	varStorageURL    = "STORAGE_URL"
 	varPathStyle     = "S3_PATH_STYLE"
+	varInputBuckets  = "HOURGLASS_INPUT_BUCKETS"
 	varHTTPAddr      = "HOURGLASS_HTTP_ADDR"
 	varStages        = "HOURGLASS_STAGES"
 	varPollInterval  = "HOURGLASS_POLL_INTERVAL"
@@ -60,6 +61,7 @@ func flags() []cli.Flag {
 		text(varBaseURL, magichour.DefaultBaseURL, "base URL of the Magic Hour API, http(s)://host[/path]"),
 		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir; docs/storage.md says what may follow as a query"),
 		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Local: true, Sources: settings.From(varPathStyle)},
+		text(varInputBuckets, "", "buckets from which inputs given as s3://bucket/key may be read, separated by commas; by default none. Whoever may submit a job can send what is in them to Magic Hour: docs/inputs.md"),
 		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz and /metrics; port 0 takes a free one and logs it"),
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
@@ -140,6 +142,7 @@ func duration(variable string, value time.Duration, usage string) cli.Flag {
 type config struct {
 	redisURL, baseURL, storageURL string
 	pathStyle                     bool
+	inputBuckets                  []string
 	httpAddr                      string
 	handlers                      map[tasks.Stage]int
 	drain                         time.Duration
@@ -171,6 +174,11 @@ func read(c *cli.Command) (config, error) {
 			PollInterval: long(varPollInterval), RecordTTL: long(varRecordTTL),
 			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
 		},
+	}
+	if buckets := get(varInputBuckets); buckets != "" {
+		for name := range strings.SplitSeq(buckets, ",") {
+			conf.inputBuckets = append(conf.inputBuckets, strings.TrimSpace(name))
+		}
 	}
 	if conf.copyMemory, err = parseSize(get(varCopyMemory)); err != nil {
 		return conf, err // the flag has refused it before

@@ -30,11 +30,15 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
+	inputs, err := openInputs(ctx, c)
+	if err != nil {
+		return err
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.httpAddr)
 	if err != nil {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
-	p := pipeline.New(api, store, rdb, log, c.pipeline)
+	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
 	health := newHealth(rdb, store, api)
 	if c.webhookSecrets != nil {
 		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
@@ -92,6 +96,18 @@ func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, r
 		return nil, nil, nil, settings.Usage("REDIS_URL: %w", err)
 	}
 	return api, store, rdb, nil
+}
+
+// openInputs returns the reader of callers' inputs; nil if there is no bucket to read any from.
+func openInputs(ctx context.Context, c config) (*storage.Inputs, error) {
+	if len(c.inputBuckets) == 0 {
+		return nil, nil //nolint:nilnil // a nil reader reads nothing
+	}
+	inputs, err := storage.OpenInputs(ctx, c.inputBuckets, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles()})
+	if err != nil {
+		return nil, settings.Usage("%s: %w; want names of buckets such as uploads,archive", varInputBuckets, err)
+	}
+	return inputs, nil
 }
 
 // awsFiles reads the keys of the store from files, where the variables name any: the AWS SDK

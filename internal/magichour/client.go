@@ -39,8 +39,9 @@ type Client struct {
 	api   *http.Client // reads and deletes: connections are kept
 	buy   *http.Client // creates: each on a connection of its own
 	media *http.Client // download URLs: no key
+	put   *http.Client // upload URLs: no key, and no redirect, which would turn a PUT into a GET
 
-	// IdleLimit is how long a download may stand still between two reads: a minute from New. It and the
+	// IdleLimit is how long a download or an upload may stand still: a minute from New. It and the
 	// pause are fields so that tests need no minutes.
 	IdleLimit time.Duration
 	pause     time.Duration // firstPause
@@ -57,6 +58,7 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
 		return nil, errors.New("base URL of the API: want http(s)://host[/path] without user or query")
 	}
+	files := wrapped(forFiles(transport()), wraps)
 	return &Client{
 		base: base,
 		key:  key,
@@ -64,7 +66,8 @@ func New(baseURL string, key func() (string, error), wraps ...Wrap) (*Client, er
 		// The server may close a kept connection just as it is used again. For a purchase
 		// that would be an outcome nobody knows, so a create pays for a handshake instead.
 		buy:   &http.Client{Transport: wrapped(ownConnections(transport()), wraps), Timeout: callTimeout, CheckRedirect: stay},
-		media: &http.Client{Transport: wrapped(forFiles(transport()), wraps), CheckRedirect: silently},
+		media: &http.Client{Transport: files, CheckRedirect: silently},
+		put:   &http.Client{Transport: files, CheckRedirect: stay},
 
 		IdleLimit: idleLimit, pause: firstPause,
 	}, nil

@@ -11,75 +11,95 @@ import (
 // repeated: the query of a URL may be a signature, and its path a token.
 const (
 	badAsset = "must be an http(s) URL whose path ends in a supported extension (.png, .mp4, .mp3, ...), " +
-		"a library URL (https://magichour.ai/my-library?videoId=...), or the path of an uploaded file (api-assets/...)"
-	s3Asset = "s3:// inputs are not supported yet; give an http(s) URL or the path of an uploaded file"
+		"s3://bucket/key with such a key, a library URL (https://magichour.ai/my-library?videoId=...), " +
+		"or the path of an uploaded file (api-assets/...)"
+	badObject = "must be s3://bucket/key, where the key is at most 1024 bytes long and ends in a supported extension (.png, .mp4, .mp3, ...)"
 )
 
 // uploadPrefixes begin the paths that the API gives to files it holds.
 var uploadPrefixes = []string{"api-assets/", "image/", "video/", "audio/", "saved-items/"}
 
-// extensions are those that the API takes, by the kind of file.
+// extensions are those that the API takes, by the kind of file. In the one place where it takes an
+// animated picture as a video, gif is one as well.
 //
 // Source: https://docs.magichour.ai/api-reference/files/generate-asset-upload-urls
-var extensions = slices.Concat(
-	strings.Fields("mp4 m4v mov webm"),
-	strings.Fields("mp3 wav aac flac webm weba m4a opus ogg oga aiff amr"),
-	strings.Fields("png jpg jpeg jfif heic heif webp avif jp2 tiff tif bmp"),
-)
+var extensions = map[Kind][]string{
+	Video: strings.Fields("mp4 m4v mov webm"),
+	Audio: strings.Fields("mp3 wav aac flac webm weba m4a opus ogg oga aiff amr"),
+	Image: strings.Fields("png jpg jpeg jfif heic heif webp avif jp2 tiff tif bmp"),
+}
+
+// kinds are in the order in which an extension is looked for where the field does not say what it
+// wants: webm is that of videos first.
+var kinds = []Kind{Video, Audio, Image}
+
+const gif = "gif"
+
+// takesGIF reports whether an animated picture may stand in a field for a video.
+func (o Operation) takesGIF(field string) bool {
+	return o.Name == "face-swap" && field == "assets.video_file_path"
+}
 
 // assetProblems checks every reference to a media file in a request, but for the detected
 // faces: those have a rule of their own.
 func (o Operation) assetProblems(request map[string]any) []Problem {
 	var problems []Problem
 	for _, field := range o.Assets {
-		if strings.HasSuffix(field, ".original_face") {
+		if isDetectedFace(field) {
 			continue
 		}
-		eachAsset("", request, strings.Split(field, "."), func(path, asset string) {
-			// The API takes an animated picture as a video in this one place.
-			gif := o.Name == "face-swap" && field == "assets.video_file_path"
-			if message := assetMessage(asset, gif); message != "" {
+		eachAsset("", request, strings.Split(field, "."), func(path, asset string) string {
+			if message := assetMessage(asset, o.takesGIF(field)); message != "" {
 				problems = append(problems, Problem{path, message})
 			}
+			return asset
 		})
 	}
 	return problems
 }
 
-// eachAsset visits the strings that a dotted field stands for. What is missing or of
-// another type is left to the schema.
-func eachAsset(path string, value any, rest []string, visit func(path, asset string)) {
+func isDetectedFace(field string) bool { return strings.HasSuffix(field, ".original_face") }
+
+// eachAsset visits the strings that a dotted field stands for, and puts what visit returns in their
+// place. What is missing or of another type is left to the schema.
+func eachAsset(path string, value any, rest []string, visit func(path, asset string) string) any {
 	if len(rest) == 0 {
 		if asset, ok := value.(string); ok {
-			visit(path, asset)
+			return visit(path, asset)
 		}
-		return
+		return value
 	}
 	name, isList := strings.CutSuffix(rest[0], "[]")
 	fields, _ := value.(map[string]any)
-	if !isList {
-		eachAsset(below(path, name), fields[name], rest[1:], visit)
-		return
+	child, found := fields[name]
+	switch elements, _ := child.([]any); {
+	case !found:
+	case isList:
+		for i, element := range elements {
+			elements[i] = eachAsset(at(below(path, name), i), element, rest[1:], visit)
+		}
+	default:
+		fields[name] = eachAsset(below(path, name), child, rest[1:], visit)
 	}
-	elements, _ := fields[name].([]any)
-	for i, element := range elements {
-		eachAsset(at(below(path, name), i), element, rest[1:], visit)
-	}
+	return value
 }
 
 // assetMessage says what is wrong with an asset; nothing, if it is fine.
-func assetMessage(asset string, gif bool) string {
+func assetMessage(asset string, takesGIF bool) string {
 	if asset == "" {
 		return "must not be empty"
 	}
 	if isUploaded(asset) {
 		return ""
 	}
-	if strings.HasPrefix(strings.ToLower(asset), "s3://") { // object keys need not parse as URLs
-		return s3Asset
+	if isObject(asset) { // object keys need not parse as URLs
+		if bucket, key := splitObject(asset); bucket == "" || len(key) > longestKey || !supported(key, takesGIF) {
+			return badObject
+		}
+		return ""
 	}
 	u, err := url.Parse(asset)
-	if err != nil || !isLibraryURL(u) && !isMediaURL(u, gif) {
+	if err != nil || !isLibraryURL(u) && !isMediaURL(u, takesGIF) {
 		return badAsset
 	}
 	return ""
@@ -92,12 +112,34 @@ func isUploaded(asset string) bool {
 	})
 }
 
-func isMediaURL(u *url.URL, gif bool) bool {
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return false
-	}
-	extension := strings.ToLower(strings.TrimPrefix(path.Ext(u.Path), "."))
-	return slices.Contains(extensions, extension) || gif && extension == "gif"
+const (
+	objectScheme = "s3://"
+	longestKey   = 1024 // bytes; S3's own limit
+)
+
+func isObject(asset string) bool {
+	return len(asset) >= len(objectScheme) && strings.EqualFold(asset[:len(objectScheme)], objectScheme)
+}
+
+// splitObject takes an s3://bucket/key apart. The key is taken literally, as the aws command takes it: a
+// question mark or a percent sign is part of it.
+func splitObject(asset string) (bucket, key string) {
+	bucket, key, _ = strings.Cut(asset[len(objectScheme):], "/")
+	return bucket, key
+}
+
+func isMediaURL(u *url.URL, takesGIF bool) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && supported(u.Path, takesGIF)
+}
+
+// supported reports whether a path ends in an extension that the API takes.
+func supported(name string, takesGIF bool) bool {
+	ext := extension(name)
+	return takesGIF && ext == gif || slices.ContainsFunc(kinds, func(k Kind) bool { return slices.Contains(extensions[k], ext) })
+}
+
+func extension(name string) string {
+	return strings.ToLower(strings.TrimPrefix(path.Ext(name), "."))
 }
 
 // isLibraryURL knows the address of a project in the web app. The API reads it for the

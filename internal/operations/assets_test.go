@@ -38,8 +38,18 @@ func TestAssetMessage(t *testing.T) {
 		{"gif", "https://example.com/cover.gif", badAsset},
 		{"library without a project", "https://magichour.ai/my-library", badAsset},
 		{"library elsewhere", "https://magichour.ai.example.com/my-library?videoId=1", badAsset},
-		{"S3", "s3://bucket/cover.png", s3Asset},
-		{"S3 in capitals with a key that is no URL", "S3://bucket/100%.png", s3Asset},
+
+		{"an object", "s3://bucket/cover.png", ""},
+		{"an object whose key is no URL", "S3://bucket/100%/a?b#c d.PNG", ""},
+		{"an object whose key begins with a slash", "s3://bucket//cover.png", ""},
+		{"an object without a bucket", "s3:///cover.png", badObject},
+		{"an object without a key", "s3://bucket.png", badObject},
+		{"a folder of a bucket", "s3://bucket/a.png/", badObject},
+		{"an object without an extension", "s3://bucket/cover", badObject},
+		{"an object of another extension", "s3://bucket/cover.svg", badObject},
+		{"an object with a query: the key is literal", "s3://bucket/cover.png?versionId=1", badObject},
+		{"an object whose key is too long", "s3://bucket/" + strings.Repeat("a", 1021) + ".png", badObject},
+		{"an animated picture", "s3://bucket/cover.gif", badObject},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,10 +70,10 @@ func TestAssetsAreCheckedWhereverTheyStand(t *testing.T) {
 		{"a field", "photo-colorizer", `{"assets":{"image_file_path":"a.png"}}`, []string{"assets.image_file_path: " + badAsset}},
 		{"said once", "photo-colorizer", `{"assets":{"image_file_path":""}}`, []string{"assets.image_file_path: must not be empty"}},
 		{"empty where the schema lets it be", "image-background-remover", `{"assets":{"image_file_path":""}}`, []string{"assets.image_file_path: must not be empty"}},
-		{"a list", "ai-image-editor", `{"style":{"prompt":"x"},"assets":{"image_file_paths":["image/1.png","s3://b/2.png"]}}`, []string{"assets.image_file_paths[1]: " + s3Asset}},
+		{"a list", "ai-image-editor", `{"style":{"prompt":"x"},"assets":{"image_file_paths":["image/1.png","s3://b/2.svg"]}}`, []string{"assets.image_file_paths[1]: " + badObject}},
 		{"a list of objects", "face-swap-photo", `{"assets":{"target_file_path":"image/1.png","face_swap_mode":"individual-faces","face_mappings":[{"original_face":"image/1.png","new_face":"b.png"}]}}`, []string{"assets.face_mappings[0].new_face: " + badAsset}},
-		{"together with the schema's findings", "lip-sync", `{"start_seconds":0,"assets":{"audio_file_path":"s3://b/a.mp3"}}`, []string{
-			"assets.audio_file_path: " + s3Asset, "assets.video_source: required", "end_seconds: required",
+		{"together with the schema's findings", "lip-sync", `{"start_seconds":0,"assets":{"audio_file_path":"s3://b/a.txt"}}`, []string{
+			"assets.audio_file_path: " + badObject, "assets.video_source: required", "end_seconds: required",
 		}},
 		{"a gif is no video to lip-sync", "lip-sync", `{"start_seconds":0,"end_seconds":1,"assets":{"audio_file_path":"audio/1.mp3","video_source":"file","video_file_path":"https://example.com/a.gif"}}`, []string{"assets.video_file_path: " + badAsset}},
 	}

@@ -115,10 +115,11 @@ func detectedFace(field string) rule {
 	const words = "must be a path that face detection gave (faces[].path); " +
 		"it is not covered here yet: detect faces with the API itself"
 	broken := func(request map[string]any) (paths []string) {
-		eachAsset("", request, strings.Split(field, "."), func(path, asset string) {
+		eachAsset("", request, strings.Split(field, "."), func(path, asset string) string {
 			if !isUploaded(asset) {
 				paths = append(paths, path)
 			}
+			return asset
 		})
 		return paths
 	}

@@ -35,8 +35,11 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
 	}
+	if stays, err := p.uploadInputs(ctx, r); !stays || err != nil {
+		return p.planned, err
+	}
 	token := newToken()
-	op, body, err := order(r.job, token)
+	op, body, err := order(r.job, token, p.now())
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +68,12 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 // now; if the mark stayed, the next handler would have to park a job that cost nothing.
 func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
 	retried, _ := asynq.GetRetryCount(ctx)
-	decide := p.returned(token, classify(tasks.StageCreate, cause), retried)
+	v := classify(tasks.StageCreate, cause)
+	decide := p.returned(token, v, retried)
+	if v.class == permanent && len(r.job.Inputs) > 0 {
+		p.dropInputs(ctx, r.job)
+		decide = withoutInputs(decide)
+	}
 	var out outcome
 	err := p.patiently(ctx, func(ctx context.Context) (err error) {
 		out, err = p.update(ctx, r, decide)
@@ -147,24 +155,35 @@ func (p *Pipeline) unmarked(ctx context.Context, r *record, token string, cause 
 // errMarkLost says that the purchase was called off at the last moment.
 var errMarkLost = errors.New("the mark of this purchase has grown old or is gone: not buying")
 
-// order prepares the request: the caller's body, with a project name that also holds the id and
-// the token by which people and webhooks find the job.
-func order(job *tasks.Job, token string) (operations.Operation, json.RawMessage, error) {
+// order prepares the request: the caller's body, with uploaded files in the place of objects, and a project
+// name that also holds the id and the token by which people and webhooks find the job.
+func order(job *tasks.Job, token string, now time.Time) (operations.Operation, json.RawMessage, error) {
 	op, known := operations.Lookup(job.Operation)
 	if !known {
 		return op, nil, stop(codeRefused, "upgrade the workers, then submit the request under a new id", "this worker does not know the operation %q", job.Operation)
 	}
+	var missing error
+	request, err := op.WithAssets(job.Body, func(a operations.Asset) string {
+		if _, _, isObject := a.Object(); !isObject {
+			return a.Ref
+		}
+		path, there := uploaded(job, a, now)
+		if !there {
+			missing = fmt.Errorf("%s: is not uploaded, or its upload is too old by now", a.Path)
+		}
+		return path
+	})
 	var body map[string]json.RawMessage
 	var own struct{ Name string }
-	if err := errors.Join(json.Unmarshal(job.Body, &body), json.Unmarshal(job.Body, &own)); err != nil {
+	if err := errors.Join(err, json.Unmarshal(request, &body), json.Unmarshal(request, &own)); err != nil {
 		return op, nil, stop(codeRefused, "submit the request under a new id", "the body in the record can't be read: %v", err)
 	}
 	name, err := json.Marshal(projectName(own.Name, job.ID, token))
-	if err != nil {
+	if err := errors.Join(missing, err); err != nil {
 		return op, nil, err
 	}
 	body["name"] = name
-	request, err := json.Marshal(body)
+	request, err = json.Marshal(body)
 	return op, request, err
 }
 

@@ -31,6 +31,7 @@ type tale struct {
 	lost    bool    // every task is lost once, so that the sweeper has to find the job
 	refused bool    // the API refuses the request for good
 	failing bool    // the render fails
+	inputs  bool    // the request names objects of a bucket
 }
 
 func tales() []tale {
@@ -42,6 +43,7 @@ func tales() []tale {
 		{name: "lost tasks", request: r[0], lost: true},
 		{name: "refused", request: r[2], layers: []layer{inRedis, inHTTP}, refused: true},
 		{name: "render fails", request: r[2], layers: []layer{inRedis, inHTTP}, failing: true},
+		{name: "inputs", request: fromBucket("inputs"), inputs: true},
 		// What Redis is asked is the same with every store.
 		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true},
 		{name: "bad store", request: r[0], layers: []layer{inHTTP, inStore}, bad: true},
@@ -163,6 +165,9 @@ func (s tale) world(t *testing.T) *world {
 	dir := t.TempDir()
 	store := open(t, "file://"+dir, storage.Options{})
 	w := newWorldOn(t, o, time.Now(), store) // Submit goes by the real clock
+	if s.inputs {
+		w.withInputs(t)
+	}
 	w.litter = func() []string { return unfinished(t, dir) }
 	w.stores = func(p *process) storage.Store { return storeGate{p, store} }
 	w.start()
@@ -180,7 +185,7 @@ func newWorldOnS3(t *testing.T, o magichourtest.Options, bad bool) *world {
 		client := &http.Client{Transport: &http.Transport{}}
 		t.Cleanup(client.CloseIdleConnections)
 		return open(t, "s3://media/deep", server.Options(
-			config.WithHTTPClient(s3Gate{p, client}),
+			config.WithHTTPClient(s3Gate{p, client, false}),
 			config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // its pauses are real
 		))
 	}

@@ -52,6 +52,8 @@ const (
 	codeUnconfirmed    = "unconfirmed"       // no replica of Redis confirms the mark of a purchase
 	codeRedirected     = "redirected"        // the API is elsewhere
 	codeRenderFailed   = "unknown_error"     // the API's own word for a render that failed for no known reason
+	codeInputRefused   = "input_refused"     // an s3:// input that no worker may read, or that can't be uploaded
+	codeInputMissing   = "input_missing"     // an s3:// input that is not there
 	codeVersion        = "later_version"     // written by a later version of Hourglass
 	codeTrouble        = "trouble"           // network, API or store does not work
 )

@@ -56,7 +56,7 @@ func (w *world) worker(p *process, key string) *Pipeline {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	pipeline := New(api, w.stores(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
+	pipeline := New(api, w.stores(p), w.inputs(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
 		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
 	})
 	pipeline.now, pipeline.holds.now = w.clock, w.clock
@@ -263,9 +263,23 @@ type body struct {
 	left  int64 // bytes to the middle
 	begun bool
 	meets kind
+	lent  bool // it is read by a goroutine that is not the process's own, which must not end with it
 }
 
-func (p *process) halfway(l layer, call string, r io.ReadCloser, size int64) io.ReadCloser {
+// gate is that of the process, in a goroutine that may end with it.
+func (b *body) gate(call string) error {
+	if !b.lent {
+		return b.p.gate(call)
+	}
+	passed := make(chan error, 2)
+	b.p.w.running.Go(func() {
+		defer func() { passed <- errKilled }()
+		passed <- b.p.gate(call)
+	})
+	return <-passed
+}
+
+func (p *process) halfway(l layer, call string, r io.ReadCloser, size int64) *body {
 	return &body{ReadCloser: r, p: p, layer: l, call: string(l) + " " + call, left: max(size, 2) / 2}
 }
 
@@ -283,7 +297,7 @@ func (b *body) Read(to []byte) (int, error) {
 		if b.meets == stopsBefore {
 			b.p.kill()
 		}
-		if err := b.p.gate(b.call + " before"); err != nil {
+		if err := b.gate(b.call + " before"); err != nil {
 			return 0, err
 		}
 	}
@@ -301,7 +315,7 @@ func (b *body) end(err error) error {
 	if b.meets == stopsAfter {
 		b.p.kill()
 	}
-	if late := b.p.gate(b.call + " after"); late != nil {
+	if late := b.gate(b.call + " after"); late != nil {
 		return late
 	}
 	if b.meets == loses {
@@ -339,10 +353,11 @@ func (g storeGate) Open(ctx context.Context, key string) (out io.ReadCloser, err
 	return g.p.halfway(inStore, "body", out, -1), nil
 }
 
-// s3Gate puts every request of an S3 store behind the gates.
+// s3Gate puts every request of an S3 store, or of a reader of inputs, behind the gates.
 type s3Gate struct {
 	p      *process
 	client *http.Client
+	lent   bool // what it reads is sent elsewhere
 }
 
 // Do implements aws.HTTPClient.
@@ -353,7 +368,9 @@ func (g s3Gate) Do(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := g.p.exchange(inStore, call, r, g.client.Do)
 	if err == nil && r.Method == http.MethodGet && resp.StatusCode == http.StatusOK {
-		resp.Body = g.p.halfway(inStore, "body", resp.Body, resp.ContentLength)
+		b := g.p.halfway(inStore, "body", resp.Body, resp.ContentLength)
+		b.lent = g.lent
+		resp.Body = b
 	}
 	return resp, err
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/storage/storagetest"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -32,7 +33,9 @@ type world struct {
 	fake     *magichourtest.Server
 	store    storage.Store // not behind the gates
 	stores   func(*process) storage.Store
-	dir      string // of a store that is a folder
+	inputs   func(*process) *storage.Inputs
+	callers  *storagetest.S3 // where inputs are, if there are any
+	dir      string          // of a store that is a folder
 	client   *tasks.Client
 	process  *process  // that lives
 	pipeline *Pipeline // its own
@@ -110,7 +113,7 @@ func newWorld(t *testing.T, o magichourtest.Options) *world {
 func newWorldOn(t tester, o magichourtest.Options, now time.Time, store storage.Store) *world {
 	t.Helper()
 	w := &world{
-		t: t, redis: miniredis.RunT(t), now: now, store: store, over: make(chan struct{}),
+		t: t, redis: miniredis.RunT(t), now: now, store: store, inputs: func(*process) *storage.Inputs { return nil }, over: make(chan struct{}),
 		count: map[layer]int{}, fail: map[int]error{}, stopAt: map[int]bool{}, on: map[string]func(){}, at: map[int]func(){}, killed: map[string]bool{}, lost: map[string]bool{},
 	}
 	w.redis.SetTime(now)

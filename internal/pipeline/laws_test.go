@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -36,7 +38,34 @@ func (w *world) checkLaws(id string) *tasks.Job {
 		w.t.Errorf("%d violations of the API's rules", v)
 	}
 	w.checkIndex(job)
+	w.checkInputs(job)
 	return job
+}
+
+// checkInputs holds that what was bought was bought with the very bytes of the objects, and that none was
+// uploaded twice unless the path of the first upload was lost with its answer, with the end of the object, which
+// came after its last byte, or with its process. (That no path
+// leaves which was not uploaded, and no object's name, the fake itself holds.)
+func (w *world) checkInputs(job *tasks.Job) {
+	w.t.Helper()
+	wanted := objectsOf(job)
+	excused := slices.ContainsFunc(w.met, func(e encounter) bool {
+		return e.kind.stops() || e.kind == loses && (e.call == "http PUT media" || e.call == "store body")
+	})
+	if got := w.fake.Totals().Uploads; got > len(wanted) && !excused {
+		w.t.Errorf("%d uploads of %d objects", got, len(wanted))
+	}
+	for _, a := range wanted {
+		path, there := uploaded(job, a, w.clock())
+		if !there && job.ProjectID != "" {
+			w.t.Errorf("bought without %s", a.Path)
+		}
+		_, key, _ := a.Object()
+		file, sent := w.fake.Uploaded(path)
+		if there && (!sent || file.SHA256 != fmt.Sprintf("%x", sha256.Sum256([]byte(contents[key])))) {
+			w.t.Errorf("%s is not what was uploaded", a.Path)
+		}
+	}
 }
 
 // checkIndex holds that a job is found where its record says, also after its worker has died on the

@@ -86,7 +86,7 @@ func manyPipeline(t *testing.T, apiURL string, rdb *redis.Client) *Pipeline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(client, store, rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{PollInterval: time.Hour, RecordTTL: time.Hour, GiveUp: time.Hour})
+	return New(client, store, nil, rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{PollInterval: time.Hour, RecordTTL: time.Hour, GiveUp: time.Hour})
 }
 
 // follow makes so many jobs that are rendering, each with its first poll due.

@@ -37,6 +37,7 @@ type Settings struct {
 type Pipeline struct {
 	api       *magichour.Client
 	store     storage.Store
+	inputs    *storage.Inputs // nil: none may be read
 	records   *records.Store
 	holds     *Holds
 	queue     *asynq.Client
@@ -47,13 +48,19 @@ type Pipeline struct {
 	after     func(time.Duration) <-chan time.Time
 	set       Settings
 	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
+
+	stopping    context.Context // ends when uploads are to be called off
+	stopUploads context.CancelFunc
 }
 
-// New returns a pipeline over the given API, store and Redis. The caller closes rdb.
-func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, log *slog.Logger, set Settings) *Pipeline {
+// New returns a pipeline over the given API, store, callers' inputs (nil: none may be read) and Redis. The
+// caller closes rdb.
+func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb redis.UniversalClient, log *slog.Logger, set Settings) *Pipeline {
+	stopping, stopUploads := context.WithCancel(context.Background())
 	return &Pipeline{
 		api:       api,
 		store:     store,
+		inputs:    inputs,
 		records:   records.New(rdb),
 		holds:     NewHolds(rdb),
 		queue:     asynq.NewClientFromRedisClient(rdb),
@@ -62,6 +69,7 @@ func New(api *magichour.Client, store storage.Store, rdb redis.UniversalClient, 
 		now:       time.Now,
 		after:     time.After,
 		set:       set,
+		stopping:  stopping, stopUploads: stopUploads,
 	}
 }
 

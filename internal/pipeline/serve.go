@@ -23,13 +23,15 @@ const (
 // tasks one after the other, and so that one stage can't starve another.
 type Servers struct {
 	servers []*asynq.Server
+	drain   time.Duration
+	callOff func()       // uploads of inputs
 	running sync.RWMutex // read-locked by every handler that runs
 }
 
 // Serve starts handling the tasks of the given stages, with so many handlers each. It returns at
 // once; Redis need not be there yet.
 func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int, drain time.Duration) (*Servers, error) {
-	s := &Servers{}
+	s := &Servers{drain: drain, callOff: p.stopUploads}
 	for stage, n := range handlers {
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 			Concurrency:              n,
@@ -73,11 +75,13 @@ func (s *Servers) counted(handle asynq.HandlerFunc) asynq.HandlerFunc {
 }
 
 // Shutdown stops taking tasks, gives the running ones the drain time, hands back to the queue what
-// is still running then, and waits until that has ended.
+// is still running then, and waits until that has ended. A create gets longer, but only to buy: an upload of
+// its inputs is called off like a download.
 func (s *Servers) Shutdown() {
 	for _, server := range s.servers {
 		server.Stop()
 	}
+	defer time.AfterFunc(s.drain, s.callOff).Stop()
 	var wg sync.WaitGroup
 	for _, server := range s.servers {
 		wg.Go(server.Shutdown)

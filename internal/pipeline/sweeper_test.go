@@ -221,7 +221,7 @@ func TestSweepOfAFullRedis(t *testing.T) {
 	t.Parallel()
 	rdb := redis.NewClient(&redis.Options{Addr: testservers.Redis(t)})
 	t.Cleanup(func() { _ = rdb.Close() })
-	p := New(nil, nil, rdb, slog.New(slog.DiscardHandler), Settings{RecordTTL: time.Hour, GiveUp: 24 * time.Hour})
+	p := New(nil, nil, nil, rdb, slog.New(slog.DiscardHandler), Settings{RecordTTL: time.Hour, GiveUp: 24 * time.Hour})
 	const jobs = sweepPage + 50
 	for i := range jobs {
 		r := images()

@@ -14,6 +14,7 @@
 //	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
+//	hourglass:{fleet}:upload:<id>     string, expires: a file that Magic Hour holds, as JSON
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 

@@ -56,7 +56,8 @@ func forCopies(t *http.Transport) {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64
 }
 
-func openS3(ctx context.Context, where location, o Options) (*bucket, error) {
+// newClient returns a client of S3 by the environment and the options.
+func newClient(ctx context.Context, o Options) (*s3.Client, error) {
 	wire := awshttp.NewBuildableClient().WithTransportOptions(forCopies)
 	cfg, err := config.LoadDefaultConfig(ctx, append([]AWSOption{config.WithHTTPClient(wire)}, o.AWS...)...)
 	if err != nil {
@@ -66,7 +67,7 @@ func openS3(ctx context.Context, where location, o Options) (*bucket, error) {
 		cfg.Region = "us-east-1" // S3-compatible servers care little; AWS answers with the right one
 	}
 	cfg.HTTPClient = straightClient{cfg.HTTPClient}
-	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
+	return s3.NewFromConfig(cfg, func(so *s3.Options) {
 		so.UsePathStyle = o.PathStyle
 		so.DisableLogOutputChecksumValidationSkipped = true
 		if strings.HasPrefix(aws.ToString(so.BaseEndpoint), "http://") {
@@ -74,7 +75,14 @@ func openS3(ctx context.Context, where location, o Options) (*bucket, error) {
 			// SHA-256, only to protect what the signed CRC in the header protects.
 			so.APIOptions = append(so.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		}
-	})
+	}), nil
+}
+
+func openS3(ctx context.Context, where location, o Options) (*bucket, error) {
+	client, err := newClient(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	bound := cmp.Or(o.CopyMemory, DefaultCopyMemory)
 	if bound < LeastCopyMemory {
 		return nil, fmt.Errorf("memory for copies: %d bytes, and at least %d MiB are needed", bound, LeastCopyMemory/mib)

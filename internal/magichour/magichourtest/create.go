@@ -27,6 +27,9 @@ func (s *Server) create(op operations.Operation) handler {
 		if _, err := op.Validate(req.body); err != nil {
 			return refuse(http.StatusUnprocessableEntity, err.Error())
 		}
+		if message := s.unreadable(op, req.body); message != "" {
+			return refuse(http.StatusUnprocessableEntity, message)
+		}
 		p, err := s.newProject(op, req.body)
 		if err != nil {
 			return refuse(http.StatusUnprocessableEntity, err.Error())

@@ -45,7 +45,8 @@
 //
 // The fake takes one side, or leaves the choice: a wrong-kind id is 404; a second DELETE is
 // 404; a DELETE takes effect in every status and refunds nothing; a canceled project has a
-// null error and is refunded; after a refund credits_charged is 0. An api-assets/ path is
-// taken whether or not anything was uploaded to it, and rules that the schema can't say
+// null error and is refunded; after a refund credits_charged is 0. A create with an
+// api-assets/ path to which nothing was uploaded, or more than 7 days ago, is refused with 422; paths of other
+// kinds are believed, and so are detected faces. Rules that the schema can't say
 // ("video_source file needs video_file_path") are not enforced.
 package magichourtest

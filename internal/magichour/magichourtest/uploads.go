@@ -10,14 +10,43 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/operations"
 )
 
 // An upload is an input file that was asked for, and perhaps sent.
 type upload struct {
 	stored bool
+	at     time.Time // when it was sent
 	size   int64
 	sha256 string
 	bytes  []byte
+}
+
+// uploadLife is how long a file is kept.
+const uploadLife = 7 * 24 * time.Hour
+
+// unreadable says which asset of a request can't be read: a file that was never sent, or is not kept any
+// more, or stands where this API has no access. When the real one notices, and what it answers, is not
+// documented. To ask for what was never sent is a violation; a path of another kind is believed.
+func (s *Server) unreadable(op operations.Operation, body []byte) string {
+	for _, a := range op.AssetsOf(body) {
+		_, _, object := a.Object()
+		file, known := s.uploads[a.Ref]
+		switch {
+		case object:
+			s.record(Event{Call: Violation, Status: http.StatusUnprocessableEntity, Detail: "an object of a bucket as " + a.Path})
+			return a.Path + ": not a URL that can be read"
+		case !strings.HasPrefix(a.Ref, "api-assets/"):
+		case !known || !file.stored:
+			s.record(Event{Call: Violation, Status: http.StatusUnprocessableEntity, Detail: "a file that was never uploaded as " + a.Path})
+			return a.Path + ": file not found"
+		case s.options.Now().Sub(file.at) > uploadLife:
+			return a.Path + ": the file has expired"
+		}
+	}
+	return ""
 }
 
 // keptBytes bounds what is kept of an upload; size and checksum are of all of it.
@@ -79,6 +108,7 @@ func (s *Server) storeUpload(w http.ResponseWriter, r *http.Request, fault *Faul
 		return
 	}
 	s.mu.Lock()
+	stored.at = s.options.Now()
 	s.uploads[filePath] = stored
 	s.ledger.totals.Uploads++
 	s.record(Event{Call: Upload, Status: http.StatusOK, Detail: fmt.Sprintf("%s: %d bytes", filePath, stored.size)})
@@ -101,7 +131,7 @@ func receive(body io.Reader) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &upload{true, int64(len(begin)) + rest, hex.EncodeToString(hash.Sum(nil)), begin}, nil
+	return &upload{stored: true, size: int64(len(begin)) + rest, sha256: hex.EncodeToString(hash.Sum(nil)), bytes: begin}, nil
 }
 
 // An UploadedFile is an input that was sent to the media host.

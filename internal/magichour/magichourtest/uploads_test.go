@@ -69,3 +69,24 @@ func TestUploadRefusals(t *testing.T) {
 		t.Errorf("expired: %s", got.Status)
 	}
 }
+
+func TestCreateWithWhatCanNotBeRead(t *testing.T) {
+	t.Parallel()
+	h := start(t, Options{})
+	refused := func(path string, violations int) {
+		t.Helper()
+		got := h.call("POST", "/v1/photo-colorizer", `{"assets":{"image_file_path":"`+path+`"}}`)
+		if got.StatusCode != 422 || h.Totals().Violations != violations || h.Totals().Creates != 0 {
+			t.Errorf("%s: got %s, and %+v", path, got.Status, h.Totals())
+		}
+	}
+	url, path := h.uploadURL("image", "png")
+	refused("api-assets/x/image.png", 1)
+	refused(path, 2)
+	refused("s3://bucket/a.png", 3)
+	if got := h.do("PUT", url, "the bytes"); got.StatusCode != 200 {
+		t.Fatal(got.Status)
+	}
+	h.clock.advance(7*24*time.Hour + time.Second)
+	refused(path, 3)
+}

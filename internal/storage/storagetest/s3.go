@@ -67,6 +67,13 @@ func (s *S3) Options(more ...storage.AWSOption) storage.Options {
 	}, more...)}
 }
 
+// Add puts an object into a bucket, over what stands there.
+func (s *S3) Add(bucket, key string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[bucket][key] = object{data: data, crc: base64CRC(crc64nvme.Checksum(data)), header: http.Header{}, etag: etag(data)}
+}
+
 // Operation names a request as the S3 documentation does.
 func Operation(r *http.Request) string {
 	query := r.URL.Query()
