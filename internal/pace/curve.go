@@ -29,15 +29,19 @@ func place(age float64) (i int, part float64) {
 	return i, min(max((age-ages[i])/(ages[i+1]-ages[i]), 0), 1)
 }
 
-// What is believed before anything is seen. The published median may be wrong, and nothing is published of
-// how far times scatter: so the guess is wide, and a part of it wider still. It counts as much as so
-// many renders, and the widest part stays for good: it costs little, and finds what has changed.
-const (
-	guessSpread = 0.6 // standard deviation of the logarithm
-	guessCounts = 3
-	wideSpread  = 1.6
-	wideShare   = 0.03
-)
+// What is believed before anything is seen: only a median is published, nothing of how far times scatter, and
+// the median may be wrong. These three lognormal parts, their medians as multiples of the published one, were
+// fitted so that the worst case of medians 1.5 times too low to 1.5 times too high and scatters of 0.3 to
+// 0.8 costs least (docs/benchmarks.md says how close to the limit that is). They lean to the late side:
+// to look too early costs polls at every render, to look too late a little delay.
+//
+// The guess counts as much as so many renders. Half of the widest part stays for good: it costs little, and
+// finds what has changed.
+const guessCounts = 2
+
+var guess = []struct{ weight, median, spread float64 }{{0.77, 1.35, 0.40}, {0.23, 1.1, 0.78}}
+
+var wide = struct{ weight, median, spread float64 }{0.04, 1.3, 1.45}
 
 // A curve is the share of renders that are believed to be ready at each age of the grid.
 type curve [gridSize]float64
@@ -46,23 +50,30 @@ type curve [gridSize]float64
 func believe(typical time.Duration, seen *Picture) *curve {
 	var c curve
 	n := seen.Seen()
-	counted := (1 - wideShare) * n / (n + guessCounts)
-	guessed := (1 - wideShare) * guessCounts / (n + guessCounts)
-	c.add(guessed, typical.Seconds(), guessSpread)
-	if n > 0 {
-		blur := blurOf(n)
-		for b, weight := range seen {
-			if weight > 0 {
-				c.add(counted*weight/n, firstBucket*math.Exp((float64(b)+0.5)/perE), blur)
-			}
+	usual := usual(typical, seen).Seconds()
+	guessed := guessCounts / (n + guessCounts) // the part of the guess, and 1 - guessed what was seen
+	rare := wide.weight * (1 + guessed) / 2
+	for _, g := range guess {
+		c.add((1-rare)*guessed*g.weight, typical.Seconds()*g.median, g.spread)
+	}
+	blur := blurOf(n)
+	for b, weight := range seen {
+		if weight > 0 {
+			c.add((1-rare)*weight/(n+guessCounts), middle(b), blur)
 		}
 	}
-	wide := typical.Seconds()
-	if n > 0 {
-		wide = math.Exp((guessCounts*math.Log(wide) + n*math.Log(seen.median())) / (guessCounts + n))
-	}
-	c.add(wideShare, wide, wideSpread)
+	c.add(rare, usual*wide.median, wide.spread)
 	return &c
+}
+
+// usual is how long a render of the operation usually takes: the published median, and ever more the one that
+// was seen.
+func usual(typical time.Duration, seen *Picture) time.Duration {
+	n := seen.Seen()
+	if n == 0 {
+		return typical
+	}
+	return seconds(math.Exp((guessCounts*math.Log(typical.Seconds()) + n*math.Log(seen.median())) / (guessCounts + n)))
 }
 
 // blurOf is how far each render that was seen speaks for times around its own: ever less, the more were
@@ -74,7 +85,7 @@ func (p *Picture) median() float64 {
 	half := p.Seen() / 2
 	for b, n := range p {
 		if half -= n; half <= 0 {
-			return firstBucket * math.Exp((float64(b)+0.5)/perE)
+			return middle(b)
 		}
 	}
 	return begins(Buckets)

@@ -38,6 +38,9 @@ func begins(bucket int) float64 {
 	return firstBucket * math.Exp(float64(bucket)/perE)
 }
 
+// middle is the middle of a bucket, in seconds.
+func middle(bucket int) float64 { return firstBucket * math.Exp((float64(bucket)+0.5)/perE) }
+
 // bucketOf is the bucket that a time in seconds falls into.
 func bucketOf(seconds float64) int {
 	if seconds <= firstBucket {
@@ -84,7 +87,7 @@ func (p *Plan) Parts(unready, ready time.Duration) []Part {
 }
 
 // Memory is how many renders a picture remembers: each new one takes a part of all others.
-const Memory = 300
+const Memory = 120
 
 // Add puts a render into the picture, as the store does for the whole fleet.
 func (p *Picture) Add(parts []Part) {

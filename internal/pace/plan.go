@@ -21,22 +21,18 @@ type Aim struct {
 	// Least is the shortest time between two polls, unless the trade wants less.
 	Least time.Duration
 
-	// Lost is the share of renders of which no webhook tells: 1 without webhooks. Those that are told of
-	// need no poll of the plan's.
-	Lost float64
+	// Webhooks tell of some renders that they are ready; those need no poll of the plan's.
+	Webhooks Webhooks
 }
 
 // longest is the time between two polls that a plan never exceeds, however long the render has been under
 // way, unless the operation itself takes as long.
 const longest = 10 * time.Minute
 
-// leastLost is believed at the least: webhooks that have all come so far may still stop.
-const leastLost = 0.004
-
 // NewPlan makes the plan of an operation from its published median and what was seen of its renders.
 func NewPlan(typical time.Duration, seen *Picture, aim Aim) *Plan {
 	p := &Plan{ready: believe(typical, seen)}
-	usual := p.Usual(0.5)
+	usual := usual(typical, seen)
 	wanted := aim.Trade.wanted(usual)
 	p.bounds = bounds{
 		least: min(aim.Least, wanted).Seconds(),
@@ -44,8 +40,8 @@ func NewPlan(typical time.Duration, seen *Picture, aim Aim) *Plan {
 	}
 	s := newSearch(p.ready, p.bounds)
 	s.priceOf(wanted.Seconds())
-	if lost := min(max(aim.Lost, leastLost), 1); lost < 1 {
-		s.lost = lost // at the same price: what webhooks save is saved both in polls and in delay
+	if s.lost = aim.Webhooks.caution(); s.lost < 1 {
+		// At the same price: what webhooks save is saved both in polls and in delay
 		s.solve()
 	}
 	for i, j := range s.next {
@@ -64,7 +60,7 @@ func (p *Plan) Next(age time.Duration) time.Duration {
 func (p *Plan) Spread(age time.Duration, by float64) time.Duration {
 	next := p.after(age.Seconds())
 	next += (by - 0.5) / 2 * min(p.after(next)-next, next-age.Seconds())
-	return seconds(max(next, age.Seconds()+p.bounds.least))
+	return seconds(min(max(next, age.Seconds()+p.bounds.least), age.Seconds()+p.bounds.most))
 }
 
 func (p *Plan) after(age float64) float64 {
@@ -82,9 +78,7 @@ func (p *Plan) before(age float64) float64 {
 	return p.ready[i]*(1-part) + p.ready[i+1]*part
 }
 
-// Usual is the age by which so large a share of renders is ready.
-func (p *Plan) Usual(share float64) time.Duration { return seconds(p.quantile(share)) }
-
+// quantile is the age by which so large a share of renders is ready.
 func (p *Plan) quantile(share float64) float64 {
 	for i := 1; i < gridSize; i++ {
 		if p.ready[i] >= share {

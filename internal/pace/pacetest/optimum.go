@@ -107,7 +107,7 @@ type programme struct {
 	next           []int
 }
 
-const fine = 6000 // points of the grid
+const fine = 3000 // points of the grid
 
 func newProgramme(r Renders) *programme {
 	end := r.longest()
