@@ -87,7 +87,7 @@ func (p *Plan) Parts(unready, ready time.Duration) []Part {
 }
 
 // Memory is how many renders a picture remembers: each new one takes a part of all others.
-const Memory = 120
+const Memory = 80
 
 // Add puts a render into the picture, as the store does for the whole fleet.
 func (p *Picture) Add(parts []Part) {
