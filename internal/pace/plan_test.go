@@ -190,6 +190,19 @@ func TestNext(t *testing.T) {
 	})
 }
 
+// TestNeverForgotten: even if webhooks have told of everything so far, a render that they forget is asked after.
+func TestNeverForgotten(t *testing.T) {
+	t.Parallel()
+	plan := pace.NewPlan(time.Minute, &pace.Picture{}, pace.Aim{Webhooks: pace.Webhooks{Ended: 60, Heard: 60}})
+	for age := time.Duration(0); age < 60*time.Hour; {
+		next := plan.Spread(age, 1)
+		if next <= age || next-age > 10*time.Minute {
+			t.Fatalf("polls at %v and %v", age, next)
+		}
+		age = next
+	}
+}
+
 // TestParts: a render is one render, between the two ages.
 func TestParts(t *testing.T) {
 	t.Parallel()
