@@ -55,6 +55,7 @@ func simulate(w io.Writer, renders int) {
 	limit(w)
 	shifts(w)
 	webhooks(w, renders)
+	queues(w, renders)
 }
 
 // compare prints what each way of polling costs each operation.
@@ -158,6 +159,26 @@ func webhooks(w io.Writer, renders int) {
 		f.Told = 0
 		for range 2 {
 			t := f.Run(r, 20)
+			pf(w, " %.1f polls; %.1f |", t.Polls, t.Delay)
+		}
+		pf(w, "\n")
+	}
+}
+
+// queues prints what it is worth to tell what is queued from what renders.
+func queues(w io.Writer, renders int) {
+	pf(w, "\nRenders of 51 s (`text-to-video`, sigma 0.3) that stand in a queue first, for a time drawn from an exponential distribution: polls per render; mean delay in seconds.\n\n")
+	pf(w, "| mean time in the queue | told apart from rendering | not told apart |\n|---|---|---|\n")
+	op, _ := operations.Lookup("text-to-video")
+	r := pacetest.Renders{Median: op.Typical.Seconds(), Sigma: 0.3}
+	for _, mean := range []float64{10, 60, 300} {
+		pf(w, "| %v s |", mean)
+		for _, blind := range []bool{false, true} {
+			f := fleet(op)
+			f.Blind = blind
+			f.Queue = func() float64 { return f.Random.ExpFloat64() * mean }
+			f.Run(r, 200)
+			t := f.Run(r, renders)
 			pf(w, " %.1f polls; %.1f |", t.Polls, t.Delay)
 		}
 		pf(w, "\n")
