@@ -47,7 +47,7 @@ gofmt: ## are all files formatted?
 vet: ## go vet
 	go vet ./...
 	go vet -C test ./...
-	go vet -C test/bench .
+	go vet -C test/bench ./...
 
 .PHONY: lint
 lint: ## golangci-lint, which also holds the map of who may import whom (.golangci.yml)
@@ -80,6 +80,11 @@ bench-copy: ## measure the copy against other programs, for a quarter of an hour
 	@scripts/install-tools
 	@scripts/install-tools peers
 	go run -C test/bench . -versitygw $(CURDIR)/.tools/versitygw -peers $(CURDIR)/.tools/peers $(ARGS)
+
+.PHONY: bench-poll
+bench-poll: build ## measure what polls cost, in a simulation and against the fake, for ten minutes; ARGS='-bin "" -plot ""' for the simulation alone
+	@scripts/install-tools
+	go run -C test/bench ./poll -bin $(CURDIR)/bin -plot $(CURDIR)/docs/polling.svg $(ARGS)
 
 .PHONY: mutants
 mutants: ## break each law on purpose and demand that a test notices; ARGS='name ...' for some

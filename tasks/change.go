@@ -113,6 +113,7 @@ func (c *Client) change(ctx context.Context, id string, decide func(*Job) error)
 func (c *Client) saveChange(ctx context.Context, before, job *Job, rev string) error {
 	job.UpdatedAt = time.Now().UTC()
 	job.StateAt = job.UpdatedAt
+	job.ETA = nil // a worker's to tell
 	if job.State.Ended() {
 		job.DoneAt = &job.StateAt
 	}

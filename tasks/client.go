@@ -93,6 +93,11 @@ func (c *Client) bareTask(ctx context.Context, id string) (*asynq.TaskInfo, *Cre
 // parked as unknown. It asks every second, more often at first, and passes over up to a minute
 // of a Redis that does not answer; the job goes on whether or not somebody waits.
 func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
+	return c.Watch(ctx, id, func(*Job) {})
+}
+
+// Watch is Wait, and shows the job each time that it was looked at.
+func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, error) {
 	const least, most, patience = 50 * time.Millisecond, time.Second, time.Minute
 	var troubleSince time.Time
 	for pause := least; ; pause = min(2*pause, most) {
@@ -102,6 +107,7 @@ func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 			return job, nil
 		case err == nil:
 			troubleSince = time.Time{}
+			show(job)
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid), ctx.Err() != nil:
 			return nil, err
 		case troubleSince.IsZero():

@@ -51,7 +51,7 @@ type Status struct {
 	Error          *Error     `json:"error"`
 	Hold           *Hold      `json:"hold"`
 	Warnings       []string   `json:"warnings"`
-	ETA            *time.Time `json:"eta"`
+	ETA            *time.Time `json:"eta"` // when the render is expected to be ready, as of updated_at; null unless rendering
 	CreatedAt      time.Time  `json:"created_at"`
 	UpdatedAt      time.Time  `json:"updated_at"`
 	StoredAt       *time.Time `json:"stored_at"` // since when the copies may be used
@@ -112,6 +112,8 @@ type Job struct {
 	StateAt      time.Time  `json:"state_at,omitzero"`       // since when it is in its state
 	RemoteStatus string     `json:"remote_status,omitempty"` // what the last poll saw
 	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
+	PolledAt     *time.Time `json:"polled_at,omitempty"`     // when a poll last found the render unready
+	QueuedAt     *time.Time `json:"queued_at,omitempty"`     // when a poll last found it queued
 	MissingSince *time.Time `json:"missing_since,omitempty"` // since when the API does not find the project
 	MissingAt    *time.Time `json:"missing_at,omitempty"`    // when it last did not
 	Unproved     int        `json:"unproved,omitempty"`      // how often a copy was not what it had been

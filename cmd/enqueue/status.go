@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -50,6 +51,17 @@ func printJSON(w io.Writer, job *tasks.Job) error {
 	return e.Encode(job.Status)
 }
 
+// timeLeft says an estimate in words. It is as old as the last poll.
+func timeLeft(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "ready at any moment"
+	case d < time.Minute:
+		return fmt.Sprintf("about %ds left", int(d.Seconds())+1)
+	}
+	return fmt.Sprintf("about %s left", strings.TrimSuffix(d.Round(time.Minute).String(), "0s"))
+}
+
 // printText prints a line about the job, and one for each of its files and troubles.
 func printText(w io.Writer, job *tasks.Job) error {
 	line := fmt.Sprintf("%s\t%s\t%s", job.ID, job.Operation, job.State)
@@ -60,6 +72,9 @@ func printText(w io.Writer, job *tasks.Job) error {
 		line += fmt.Sprintf("\tpoll %d", job.Polls)
 		if job.RemoteStatus != "" {
 			line += ", last seen " + job.RemoteStatus
+		}
+		if job.ETA != nil {
+			line += ", " + timeLeft(time.Until(*job.ETA))
 		}
 	}
 	for _, o := range job.Outputs {

@@ -74,12 +74,16 @@ type waited struct {
 func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, stdout, stderr io.Writer) error {
 	_, _ = fmt.Fprintf(stderr, "waiting for %s\n", plural(len(ids), "job"))
 	settled := make(chan waited)
+	var p progress
 	for _, id := range ids {
 		go func() {
-			job, err := client.Wait(ctx, id)
+			job, err := client.Watch(ctx, id, p.see)
+			p.forget(id)
 			settled <- waited{id, job, err}
 		}()
 	}
+	stop := p.tell(ctx, stderr)
+	defer stop()
 	var errs []error
 	var left []string
 	for range ids {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/storage"
@@ -39,6 +40,7 @@ const (
 	varHTTPAddr      = "HOURGLASS_HTTP_ADDR"
 	varStages        = "HOURGLASS_STAGES"
 	varPollInterval  = "HOURGLASS_POLL_INTERVAL"
+	varPollDelay     = "HOURGLASS_POLL_DELAY"
 	varDrain         = "HOURGLASS_DRAIN"
 	varRecordTTL     = "HOURGLASS_RECORD_TTL"
 	varTaskRetention = "HOURGLASS_TASK_RETENTION"
@@ -68,7 +70,8 @@ func flags() []cli.Flag {
 		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
 		count(varConcurrency(tasks.StageDownload), 8, "handlers of the download stage"),
 		count(varConcurrency(tasks.StageCleanup), 16, "handlers of the cleanup stage"),
-		duration(varPollInterval, 0, "fixed time between polls; 0: by the operation's usual render time"),
+		duration(varPollInterval, 0, "fixed time between polls; 0: by how long the operation's renders take"),
+		text(varPollDelay, "3%", "mean time between ready and noticed to accept for fewer polls: a percentage of the usual render time, which means at least 1.5s, or a duration"),
 		duration(varDrain, 30*time.Second, "time that running tasks get on SIGTERM; only a purchase under way gets up to 3m"),
 		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
@@ -182,6 +185,9 @@ func read(c *cli.Command) (config, error) {
 	}
 	if conf.copyMemory, err = parseSize(get(varCopyMemory)); err != nil {
 		return conf, err // the flag has refused it before
+	}
+	if conf.pipeline.PollDelay, err = pace.ParseTrade(get(varPollDelay)); err != nil {
+		return conf, settings.Usage("%s: %w", varPollDelay, err)
 	}
 	if _, port, err := net.SplitHostPort(conf.httpAddr); err != nil || !validPort(port) {
 		return conf, settings.Usage("%s: %q: want host:port, such as 127.0.0.1:8420", varHTTPAddr, conf.httpAddr)

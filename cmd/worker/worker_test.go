@@ -91,6 +91,8 @@ func TestWrongSettings(t *testing.T) {
 		{"neither true nor false", "S3_PATH_STYLE", "maybe", nil},
 		{"no duration", "HOURGLASS_DRAIN", "soon", nil},
 		{"negative duration", "HOURGLASS_POLL_INTERVAL", "-1s", nil},
+		{"a delay without a unit", "HOURGLASS_POLL_DELAY", "3", nil},
+		{"more delay than rendering", "HOURGLASS_POLL_DELAY", "200%", nil},
 		{"records that nobody can read", "HOURGLASS_RECORD_TTL", "0s", nil},
 		{"a day without a unit", "HOURGLASS_TASK_RETENTION", "24", nil},
 		{"giving up at once", "HOURGLASS_GIVE_UP", "1s", nil},

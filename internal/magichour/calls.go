@@ -32,6 +32,9 @@ const (
 	StatusCanceled = "canceled"
 )
 
+// StatusQueued is the status of a project whose render has not begun.
+const StatusQueued = "queued"
+
 // Credits is a number of credits. One that can't be read counts as 0: a purchase whose id is
 // known must not become unknown because of its price.
 type Credits int

@@ -135,29 +135,6 @@ func TestRetryDelay(t *testing.T) {
 	}
 }
 
-func TestPollDelay(t *testing.T) {
-	t.Parallel()
-	var at time.Duration
-	polls := 0
-	for n := 1; at < 24*time.Hour; n++ {
-		d := pollDelay(100*time.Second, "j1", n)
-		if n == 1 && (d < 60*time.Second || d > 72*time.Second) {
-			t.Errorf("first poll after %v, want three fifths of the usual 100s", d)
-		}
-		if d < mostOften || d > leastOften*6/5 {
-			t.Fatalf("poll %d after %v", n, d)
-		}
-		at += d
-		polls = n
-	}
-	if polls > 400 {
-		t.Errorf("%d polls for a render that is stuck for a day", polls)
-	}
-	if a, b := pollDelay(time.Minute, "j1", 1), pollDelay(time.Minute, "j2", 1); a == b {
-		t.Error("two jobs poll in step")
-	}
-}
-
 // TestErrorCodesAreDocumented: a code that nobody can look up is of no use at three in the morning.
 func TestErrorCodesAreDocumented(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -27,7 +28,8 @@ import (
 
 // Settings are what an operator may choose.
 type Settings struct {
-	PollInterval  time.Duration // fixed time between polls; 0: by the operation's usual time
+	PollInterval  time.Duration // fixed time between polls; 0: by what is known of the operation
+	PollDelay     pace.Trade    // mean delay between ready and noticed to accept for fewer polls
 	RecordTTL     time.Duration // how long ended jobs stay readable
 	TaskRetention time.Duration // how long finished tasks stay visible in Asynqmon
 	GiveUp        time.Duration // age at which an unfinished job fails
@@ -40,6 +42,7 @@ type Pipeline struct {
 	inputs    *storage.Inputs // nil: none may be read
 	records   *records.Store
 	holds     *Holds
+	paces     paces
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
@@ -63,6 +66,7 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		inputs:    inputs,
 		records:   records.New(rdb),
 		holds:     NewHolds(rdb),
+		paces:     paces{trade: set.PollDelay},
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,

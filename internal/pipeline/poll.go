@@ -61,6 +61,11 @@ func (p *Pipeline) pollAgain(job *tasks.Job, status string) outcome {
 		})
 	}
 	job.Polls++
+	at := p.now().UTC()
+	job.PolledAt = &at
+	if status == magichour.StatusQueued {
+		job.QueuedAt = &at
+	}
 	return outcome{in: p.plan(job)}
 }
 

@@ -171,6 +171,7 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 func (p *Pipeline) stamp(job *tasks.Job, moves bool) {
 	at := p.now().UTC()
 	job.UpdatedAt = at
+	job.ETA = p.eta(job)
 	if moves {
 		job.StateAt = at
 	}

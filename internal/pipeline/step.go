@@ -39,6 +39,8 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		p.log.DebugContext(ctx, "task of another epoch", "job", r.job.ID, "task", tasks.TaskID(payload))
 		return nil
 	}
+	before := r.job
+	defer func() { p.learn(ctx, before, r.job) }()
 	out, err := p.advance(ctx, r, payload)
 	if err != nil {
 		return err

@@ -73,9 +73,12 @@ func (p *Pipeline) forget(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// SweepEvery sweeps until ctx ends.
+// SweepEvery sweeps until ctx ends, and keeps the plans of polls up to date.
 func (p *Pipeline) SweepEvery(ctx context.Context) {
 	for {
+		if err := p.lookAtRenders(ctx); err != nil {
+			p.log.DebugContext(ctx, "polls go on as planned before", "reason", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -12,6 +12,9 @@
 //	hourglass:{fleet}:jobs:<state>    sorted set: job id by the time it came into the state, µs
 //	hourglass:{fleet}:<name>          string that expires: somebody has taken the turn of this name
 //	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
+//	hourglass:{fleet}:renders:<op>    hash: how long the latest renders of an operation took
+//	hourglass:{fleet}:webhooks        hash: how many renders have ended, and webhooks told of
+//	hourglass:{fleet}:heard:<id>      string, expires: a webhook has told of the end of this project
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
 //	hourglass:{fleet}:upload:<id>     string, expires: a file that Magic Hour holds, as JSON

@@ -1,0 +1,115 @@
+package pipeline
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/pace"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// byPlan is a pipeline that polls by its plan, and a job that was bought at noon.
+func byPlan(now time.Time, operation, id string) (*Pipeline, *tasks.Job) {
+	p := at(now)
+	p.set.PollInterval = 0
+	job := rendering()
+	job.ID, job.Operation, job.Polls, job.Attempts = id, operation, 1, []tasks.Attempt{{Token: "a", At: noon, Outcome: tasks.Charged}}
+	return p, job
+}
+
+// TestPlanOfAStuckRender: it is asked after ever more rarely, never too often, and for as long as it lives.
+func TestPlanOfAStuckRender(t *testing.T) {
+	t.Parallel()
+	now := noon
+	polls := 0
+	for ; now.Before(noon.Add(24 * time.Hour)); polls++ {
+		p, job := byPlan(now, "face-swap", "j1")
+		job.Polls = polls + 1
+		d := p.plan(job)
+		if polls == 0 && (d < 20*time.Second || d > 90*time.Second) {
+			t.Errorf("first poll after %v, want about when renders of 96 s get ready", d)
+		}
+		if d < 2*time.Second || d > 10*time.Minute {
+			t.Fatalf("poll %d after %v", polls, d)
+		}
+		now = now.Add(d)
+	}
+	if polls < 24*6 || polls > 600 {
+		t.Errorf("%d polls in a day", polls)
+	}
+}
+
+// TestBatchDoesNotPollInStep: ten thousand jobs that were bought in the same second are not polled in one.
+func TestBatchDoesNotPollInStep(t *testing.T) {
+	t.Parallel()
+	const jobs = 10_000
+	inSecond := map[time.Duration]int{}
+	for i := range jobs {
+		p, job := byPlan(noon, "video-to-video", fmt.Sprint("job-", i))
+		inSecond[p.plan(job).Truncate(time.Second)]++
+	}
+	for second, n := range inSecond {
+		if n > jobs/8 {
+			t.Errorf("%d of %d jobs are polled in second %v", n, jobs, second)
+		}
+	}
+}
+
+// TestPlanWhileQueued: a render that has not begun has all of its time before it.
+func TestPlanWhileQueued(t *testing.T) {
+	t.Parallel()
+	now := noon.Add(2 * time.Minute)
+	p, job := byPlan(now, "face-swap", "j1")
+	job.RemoteStatus = "rendering"
+	soon := p.plan(job)
+	job.RemoteStatus, job.QueuedAt = "queued", &now
+	late := p.plan(job)
+	if soon > 8*time.Second || late < 20*time.Second {
+		t.Errorf("next poll after %v if it renders, %v if it is queued; want much later", soon, late)
+	}
+	began := noon.Add(-3 * time.Hour)
+	job.Attempts[0].At = began
+	if d := p.plan(job); d < 10*time.Minute {
+		t.Errorf("queued for three hours: polled again after %v", d)
+	}
+}
+
+// TestETA: there is one while a job renders; it grows when the render is late.
+func TestETA(t *testing.T) {
+	t.Parallel()
+	p, job := byPlan(noon, "face-swap", "j1")
+	left := p.eta(job).Sub(noon)
+	if left < 60*time.Second || left > 150*time.Second {
+		t.Errorf("a render that takes 96 s: %v left at its beginning", left)
+	}
+	p, _ = byPlan(noon.Add(5*time.Minute), "face-swap", "j1")
+	if late := p.eta(job).Sub(noon); late < 5*time.Minute {
+		t.Errorf("still rendering after 5 minutes: expected at %v", late)
+	}
+	job.State = tasks.Storing
+	if eta := p.eta(job); eta != nil {
+		t.Errorf("expected at %v, though it is ready", eta)
+	}
+}
+
+// TestPlansFollowWhatIsSeen: what the fleet has learnt moves the polls, and webhooks make them rare.
+func TestPlansFollowWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	var c paces
+	before := c.of("face-swap").Next(0)
+	var slow pace.Picture
+	plan := c.of("face-swap")
+	for range 100 {
+		slow.Add(plan.Parts(10*time.Minute, 10*time.Minute))
+	}
+	c.take(map[string]pace.Picture{"face-swap": slow}, pace.Webhooks{})
+	learnt := c.of("face-swap").Next(0)
+	if learnt < 3*before {
+		t.Errorf("first poll after %v, and after %v when renders take 10 minutes", before, learnt)
+	}
+	c.take(map[string]pace.Picture{"face-swap": slow}, pace.Webhooks{Ended: 60, Heard: 60})
+	if told := c.of("face-swap").Next(0); told <= learnt {
+		t.Errorf("first poll after %v, and after %v when webhooks tell", learnt, told)
+	}
+}
