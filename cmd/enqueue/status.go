@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -47,12 +48,20 @@ func printJob(w io.Writer, job *tasks.Job, asJSON bool) error {
 func printJSON(w io.Writer, job *tasks.Job) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(job.Status)
+	return e.Encode(struct {
+		tasks.Status
+
+		Priority tasks.Priority `json:"priority,omitempty"`
+		Tenant   string         `json:"tenant,omitempty"`
+	}{job.Status, job.Options.Priority, job.Options.Tenant})
 }
 
 // printText prints a line about the job, and one for each of its files and troubles.
 func printText(w io.Writer, job *tasks.Job) error {
 	line := fmt.Sprintf("%s\t%s\t%s", job.ID, job.Operation, job.State)
+	if text := wishes(job.Options); text != "" {
+		line += "\t" + strings.TrimSpace(text)
+	}
 	if job.ProjectID != "" {
 		line += "\tproject " + job.ProjectID
 	}

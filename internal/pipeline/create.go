@@ -32,6 +32,9 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
+	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
+		return p.within(r.job, p.queued), err
+	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
 	}
@@ -65,13 +68,17 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 // now; if the mark stayed, the next handler would have to park a job that cost nothing.
 func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
 	retried, _ := asynq.GetRetryCount(ctx)
-	decide := p.returned(token, classify(tasks.StageCreate, cause), retried)
+	v := classify(tasks.StageCreate, cause)
+	decide := p.returned(token, v, retried)
 	var out outcome
 	err := p.patiently(ctx, func(ctx context.Context) (err error) {
 		out, err = p.update(ctx, r, decide)
 		return err
 	})
 	p.tellFleet(ctx, tasks.StageCreate, cause)
+	if v.ambiguous {
+		p.leaveWindow(ctx, r.job.ID, r.job.Epoch) // it may be held for a day, and others need not wait for it
+	}
 	return func(*tasks.Job) outcome { return out }, err
 }
 

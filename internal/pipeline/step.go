@@ -14,8 +14,9 @@ import (
 
 // An outcome is what is left to do once a decision is saved.
 type outcome struct {
-	in  time.Duration // delay of the next task
-	err error         // what the queue is told; nil acknowledges the task
+	in    time.Duration // delay of the next task
+	err   error         // what the queue is told; nil acknowledges the task
+	waits bool          // there is no next task for now; in is when the sweeper looks at the job
 }
 
 // A decision is the pure half of a stage: it changes the record as it stands and says what is
@@ -46,6 +47,9 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	if out.err != nil {
 		p.logSetback(ctx, r.job, payload.Stage(), out.err)
 		return out.err
+	}
+	if out.waits {
+		return nil
 	}
 	if err := p.handOn(ctx, r, out.in); err != nil {
 		return err
