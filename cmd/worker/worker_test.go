@@ -97,6 +97,7 @@ func TestWrongSettings(t *testing.T) {
 		{"memory for less than two parts", "HOURGLASS_COPY_MEMORY", "15MiB", nil},
 		{"memory without a number", "HOURGLASS_COPY_MEMORY", "MiB", nil},
 		{"memory in units of disks", "HOURGLASS_COPY_MEMORY", "256MB", nil},
+		{"renders below none", "HOURGLASS_MAX_RENDERS", "-1", nil},
 		{"webhooks of no age", "HOURGLASS_WEBHOOK_TOLERANCE", "0s", nil},
 		{"an empty secret among others", "MAGIC_HOUR_WEBHOOK_SECRET", "whsec_canary,,whsec_b", nil},
 		{"a webhook secret that is not there", "MAGIC_HOUR_WEBHOOK_SECRET_FILE", "/nowhere/secret", nil},

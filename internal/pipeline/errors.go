@@ -53,7 +53,7 @@ const (
 	codeRedirected     = "redirected"        // the API is elsewhere
 	codeRenderFailed   = "unknown_error"     // the API's own word for a render that failed for no known reason
 	codeVersion        = "later_version"     // written by a later version of Hourglass
-	codeWindow         = "window"            // as many projects render as may
+	codeWindow         = tasks.WindowFull    // as many projects render as may
 	codeTrouble        = "trouble"           // network, API or store does not work
 )
 
