@@ -97,6 +97,8 @@ func TestWrongSettings(t *testing.T) {
 		{"memory for less than two parts", "HOURGLASS_COPY_MEMORY", "15MiB", nil},
 		{"memory without a number", "HOURGLASS_COPY_MEMORY", "MiB", nil},
 		{"memory in units of disks", "HOURGLASS_COPY_MEMORY", "256MB", nil},
+		{"a rate below none", "HOURGLASS_API_RATE", "-1", nil},
+		{"a rate that is none", "HOURGLASS_API_RATE", "NaN", nil},
 		{"renders below none", "HOURGLASS_MAX_RENDERS", "-1", nil},
 		{"webhooks of no age", "HOURGLASS_WEBHOOK_TOLERANCE", "0s", nil},
 		{"an empty secret among others", "MAGIC_HOUR_WEBHOOK_SECRET", "whsec_canary,,whsec_b", nil},

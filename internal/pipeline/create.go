@@ -35,6 +35,9 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
 		return p.within(r.job, p.queued), err
 	}
+	if err := p.afford(ctx, tasks.StageCreate, r.job, 1); err != nil {
+		return nil, err
+	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
 	}

@@ -144,6 +144,7 @@ type setback struct {
 	class class
 	code  string
 	after time.Duration // 0: by the number of tries
+	turn  bool          // after is when it is its turn, and no earlier
 	text  string
 }
 
@@ -185,6 +186,9 @@ const (
 // 25 attempts take at least 24 hours; a create at least every ten minutes. The jitter only adds.
 func retryDelay(retried int, err error, task *asynq.Task) time.Duration {
 	var s *setback
+	if errors.As(err, &s) && s.turn {
+		return s.after + time.Second // Asynq knows whole seconds only, and would come before it
+	}
 	if errors.As(err, &s) && s.after > 0 {
 		return jitter(s.after, string(task.Payload()), retried)
 	}

@@ -57,7 +57,7 @@ func (w *world) worker(p *process, key string) *Pipeline {
 		w.t.Fatal(err)
 	}
 	pipeline := New(api, w.stores(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
-		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour, MaxRenders: w.renders,
+		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour, MaxRenders: w.renders, APIRate: w.rate,
 	})
 	pipeline.now, pipeline.holds.now = w.clock, w.clock
 	pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }

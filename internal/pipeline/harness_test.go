@@ -66,7 +66,8 @@ type world struct {
 	unproved []string          // deletes that came before the proof
 	frozen   bool              // a handler was overtaken by another one
 
-	renders int // the limit of the window; 0: none
+	renders int     // the limit of the window; 0: none
+	rate    float64 // of the API's budget; 0: none
 
 	litter func() []string // what copies left behind in the store that is no object
 }

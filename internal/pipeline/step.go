@@ -93,10 +93,13 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		return outcome{}, err
 	}
 	decide, err := p.runUnless(ctx, hold, stage, r)
+	var turn *setback // to call the API
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
+	case errors.As(err, &turn):
+		return outcome{err: turn}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
 		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))

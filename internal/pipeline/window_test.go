@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
+
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -218,6 +220,31 @@ func TestWindowOnItsWay(t *testing.T) {
 			t.Errorf("%d creates, want 2", got)
 		}
 	})
+	t.Run("one that is let in before it has begun to wait", func(t *testing.T) {
+		t.Parallel()
+		w := begin(t, "one", "two")
+		infos := w.due()
+		if err := w.step(infos[0]); err != nil {
+			t.Fatal(err)
+		}
+		payload, err := tasks.Decode(asynq.NewTask(infos[1].Type, infos[1].Payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.pipeline.find(t.Context(), payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in, err := w.pipeline.inWindow(t.Context(), r.job); in || err != nil {
+			t.Fatal(in, err)
+		}
+		seen := *r
+		w.pipeline.leaveWindow(t.Context(), "one", 1)
+		out, err := w.pipeline.update(t.Context(), &seen, w.pipeline.within(r.job, w.pipeline.queued))
+		if job := w.job("two"); err != nil || out.waits || job.Hold != nil {
+			t.Errorf("it has a slot, and waits for one: %+v, held by %+v (%v)", out, job.Hold, err)
+		}
+	})
 	t.Run("an unknown one", func(t *testing.T) {
 		t.Parallel()
 		w := begin(t, "one", "two")
@@ -278,8 +305,8 @@ func TestWindowHeld(t *testing.T) {
 	}
 }
 
-// TestWindowFaults injects every single fault into two jobs of which one has to wait for the other: no slot is
-// lost, none is used twice, and no job is forgotten.
+// TestWindowFaults injects every single fault into two jobs of which one has to wait for the other, and both for
+// their turns to call the API: no slot is lost, none is used twice, and no job is forgotten.
 func TestWindowFaults(t *testing.T) {
 	t.Parallel()
 	for _, s := range []struct {
@@ -307,6 +334,7 @@ func tellOfTwo(t *testing.T, r recovery, f fault) (fired bool) {
 	w.litter = func() []string { return unfinished(t, dir) }
 	w.stores = func(p *process) storage.Store { return storeGate{p, store} }
 	w.recovery, w.faults, w.failing = r, []fault{f}, true
+	w.rate = 0.1
 	w.open(1)
 	defer func() {
 		if t.Failed() {
