@@ -101,6 +101,19 @@ func TestNothingAsksWithoutLimits(t *testing.T) {
 	w.submit(images())
 	w.run()
 	w.checkDone("images")
+	before := w.count[inRedis]
+	job := w.job("images")
+	if in, err := w.pipeline.inWindow(t.Context(), job); !in || err != nil {
+		t.Error(in, err)
+	}
+	if err := w.pipeline.afford(t.Context(), tasks.StagePoll, job, 1); err != nil {
+		t.Error(err)
+	}
+	w.pipeline.spend(t.Context())
+	w.pipeline.leaveWindow(t.Context(), job.ID, job.Epoch)
+	if asked := w.count[inRedis] - before; asked != 0 {
+		t.Errorf("Redis was asked %d times", asked)
+	}
 	for _, key := range w.redis.Keys() {
 		if strings.Contains(key, ":window") || strings.Contains(key, ":budget") {
 			t.Errorf("there is a key %s", key)

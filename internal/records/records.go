@@ -14,6 +14,8 @@
 //	hourglass:{fleet}:holds           hash: what holds a stage back, as JSON
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
+//	hourglass:{fleet}:window:…        how many projects may render: see window.go
+//	hourglass:{fleet}:budget…         how many calls may be made: see budget.go
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
