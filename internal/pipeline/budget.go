@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
@@ -52,10 +53,11 @@ func (p *Pipeline) spend(ctx context.Context) {
 	}
 }
 
-// brake slows the fleet when the API says that there are too many calls.
+// brake slows the fleet when the API says that there are too many calls. The media host has limits of its own, which
+// concern the one download.
 func (p *Pipeline) brake(ctx context.Context, err error) {
 	var answer *magichour.Error
-	if !errors.As(err, &answer) || answer.Status != http.StatusTooManyRequests {
+	if !errors.As(err, &answer) || answer.Status != http.StatusTooManyRequests || !strings.HasPrefix(answer.Path, "/v1/") {
 		return
 	}
 	pause := brakeFor

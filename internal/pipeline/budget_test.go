@@ -94,6 +94,19 @@ func TestTooManyCalls(t *testing.T) {
 	}
 }
 
+// TestBusyMediaHost: what the media host says of its own limits slows nobody else.
+func TestBusyMediaHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Download, Status: http.StatusTooManyRequests})
+	w.submit(images())
+	w.run()
+	w.checkDone("images")
+	if found, err := w.pipeline.records.Holds(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("the fleet is told of %v (%v)", found, err)
+	}
+}
+
 // TestNothingAsksWithoutLimits: without a rate and a window, no round trip is made for them.
 func TestNothingAsksWithoutLimits(t *testing.T) {
 	t.Parallel()
