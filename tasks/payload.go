@@ -128,14 +128,17 @@ func (p *Poll) Options() []asynq.Option {
 	return options(StagePoll, p.taskID("poll:"+strconv.Itoa(p.N)), paidRetries, 2*time.Minute)
 }
 
-// Options of a download let it take as long as it makes progress; its reads have their own limit.
+// copyTimeout lets what reads whole files take as long as it makes progress; the reads have their own limit.
+const copyTimeout = 24 * time.Hour
+
+// Options of a download let it copy as many files, and as large ones, as there are.
 func (p *Download) Options() []asynq.Option {
-	return options(StageDownload, p.taskID("download"), paidRetries, 24*time.Hour)
+	return options(StageDownload, p.taskID("download"), paidRetries, copyTimeout)
 }
 
-// Options of a cleanup let it prove many objects.
+// Options of a cleanup let it prove as much as a download may copy: some stores must be read for that.
 func (p *Cleanup) Options() []asynq.Option {
-	return options(StageCleanup, p.taskID("cleanup"), paidRetries, 30*time.Minute)
+	return options(StageCleanup, p.taskID("cleanup"), paidRetries, copyTimeout)
 }
 
 func options(s Stage, id string, retries int, timeout time.Duration) []asynq.Option {

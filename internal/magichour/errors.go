@@ -89,7 +89,7 @@ func retryAfter(v string) time.Duration {
 }
 
 // secretsInURL finds the user and the query of a URL, also of one whose slashes JSON has escaped.
-var secretsInURL = regexp.MustCompile(`(?i)(https?:(?:\\?/){2})([^\s/?#"'<>@]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?`)
+var secretsInURL = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*:(?:\\?/){2})([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?`)
 
 // Redact takes out of a text what must not be shown: the given secrets, and the user and query
 // of every URL, where passwords and signatures are.
@@ -113,8 +113,13 @@ func Redact(text string, secrets ...string) string {
 // something secret.
 func redactedError(err error, secrets ...string) error {
 	err = withoutURL(err)
-	if text := err.Error(); Redact(text, secrets...) != text {
-		return &redacted{text: Redact(text, secrets...), err: err}
+	text := err.Error()
+	shown := Redact(text, secrets...)
+	if strings.Contains(text, "Location header") { // net/http repeats it as it came, signature and all
+		shown = "a redirect that can't be read"
+	}
+	if shown != text {
+		return &redacted{text: shown, err: err}
 	}
 	return err
 }

@@ -32,14 +32,29 @@ type Media struct {
 // with 401, 403, 404 or 410 has expired, and a fresh one for the same file is asked for; if there is no
 // fresh (nil), or the fresh one is refused as well, that is ErrRefused. A body that breaks off is resumed
 // where it was, if the host lets it be sure that the file is still the same; else its error comes out of
-// Body. Safe to repeat. The caller closes the body.
+// Body. Safe to repeat. The caller closes the body, which also ends a Read that waits.
 func (c *Client) Open(ctx context.Context, d Download, fresh func(context.Context) (Download, error)) (*Media, error) {
-	s := &stream{client: c, ctx: ctx, link: d, fresh: fresh, tries: mostTries}
-	resp, err := s.ask(ctx)
-	if err == nil && expired(resp.StatusCode) && fresh != nil {
+	s := &stream{client: c, link: d, fresh: fresh, tries: mostTries}
+	s.ctx, s.end = context.WithCancel(ctx)
+	resp, err := s.first()
+	if err != nil {
+		s.end()
+		return nil, err
+	}
+	s.begin(resp)
+	return &Media{
+		Body: &checked{s, digestsIn(resp.Header)}, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
+		OpenEnded: resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor < 2,
+	}, nil
+}
+
+// first returns the answer that the file begins with.
+func (s *stream) first() (*answer, error) {
+	resp, err := s.ask(s.ctx)
+	if err == nil && expired(resp.StatusCode) && s.fresh != nil {
 		resp.drop()
 		if err = s.renew(); err == nil {
-			resp, err = s.ask(ctx)
+			resp, err = s.ask(s.ctx)
 		}
 	}
 	if err != nil {
@@ -49,11 +64,7 @@ func (c *Client) Open(ctx context.Context, d Download, fresh func(context.Contex
 		resp.drop()
 		return nil, err
 	}
-	s.begin(resp)
-	return &Media{
-		Body: &checked{s, digestsIn(resp.Header)}, Size: resp.ContentLength, ContentType: resp.Header.Get("Content-Type"),
-		OpenEnded: resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor < 2,
-	}, nil
+	return resp, nil
 }
 
 // expired tells the answers of a media host to a URL that is too old, or whose file has moved.

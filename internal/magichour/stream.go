@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,15 +29,17 @@ const (
 type stream struct {
 	client *Client
 	ctx    context.Context // of the whole download
+	end    context.CancelFunc
 	link   Download
 	fresh  func(context.Context) (Download, error)
 
-	from  *answer // the connection that is read
-	at    int64   // bytes read
-	size  int64   // bytes; -1 if not known yet
-	tag   string  // the file's strong ETag; without one nobody knows that the rest is of the same file
-	tries int     // left
-	won   int64   // bytes towards the next one
+	mu    sync.Mutex // guards from for Close, which may come in the middle of a Read
+	from  *answer    // the connection that is read
+	at    int64      // bytes read
+	size  int64      // bytes; -1 if not known yet, and then from the first range on
+	tag   string     // the file's strong ETag; without one nobody knows that the rest is of the same file
+	tries int        // left
+	won   int64      // bytes towards the next one
 }
 
 func (s *stream) begin(resp *answer) {
@@ -51,6 +54,12 @@ func (s *stream) Read(p []byte) (int, error) {
 	for {
 		n, err := s.from.Read(p)
 		s.advance(int64(n))
+		if s.size >= 0 && s.at > s.size {
+			return 0, ErrChanged
+		}
+		if errors.Is(err, io.EOF) && s.at < s.size {
+			err = io.ErrUnexpectedEOF // of a range that was cut, or that is shorter than asked for
+		}
 		if n > 0 && err != nil && !errors.Is(err, io.EOF) {
 			return n, nil // the error comes again
 		}
@@ -72,10 +81,19 @@ func (s *stream) advance(n int64) {
 	}
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. It ends a Read that waits.
 func (s *stream) Close() error {
+	s.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.from.drop()
 	return nil
+}
+
+func (s *stream) goOnWith(resp *answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.from = resp
 }
 
 // resume finds a connection that goes on where the last one broke off, or says why there is none.
@@ -93,7 +111,7 @@ func (s *stream) resume(why error) error {
 		}
 		goesOn, err := s.goesOn(resp)
 		if goesOn {
-			s.from = resp
+			s.goOnWith(resp)
 			return nil
 		}
 		resp.drop()
@@ -113,24 +131,20 @@ func (s *stream) resume(why error) error {
 	return why
 }
 
-// goesOn reports whether an answer is the rest of the same file.
+// goesOn reports whether an answer is the rest of the same file. A range may be shorter than asked for, so
+// that its end says nothing: the file's length must be known by then.
 func (s *stream) goesOn(resp *answer) (bool, error) {
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return false, ErrChanged
-	case http.StatusPartialContent:
-		from, total, ok := contentRange(resp.Header.Get("Content-Range"))
-		tag := resp.Header.Get("ETag")
-		if !ok || from != s.at || s.size >= 0 && total >= 0 && total != s.size || tag != "" && tag != s.tag {
-			return false, ErrChanged
-		}
+	from, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	tag := resp.Header.Get("ETag")
+	same := ok && max(total, s.size) >= 0 && (total < 0 || s.size < 0 || total == s.size) && (tag == "" || tag == s.tag)
+	switch {
+	case resp.StatusCode == http.StatusPartialContent && same && from == s.at:
+		s.size = max(total, s.size)
 		return true, nil
-	case http.StatusRequestedRangeNotSatisfiable:
-		// All of it has come, only not the mark of its end.
-		if _, total, ok := contentRange(resp.Header.Get("Content-Range")); ok && total == s.at {
-			resp.ended = true
-			return true, nil
-		}
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && same && total == s.at:
+		resp.ended = true // all of it has come, only not the mark of its end
+		return true, nil
+	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusPartialContent, resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return false, ErrChanged
 	}
 	return false, s.refusal(resp)
@@ -207,10 +221,14 @@ func (s *stream) lost(err error) error {
 	return &TransportError{Method: http.MethodGet, Path: s.link.Path(), Written: true, Err: redactedError(err)}
 }
 
-// refusal is no *Error where that would read as one of the API, whose 401 is about the key.
+// refusal is no *Error where that would read as one of the API, whose 401 is about the key, and whose
+// redirect is about MAGIC_HOUR_BASE_URL.
 func (s *stream) refusal(resp *answer) error {
-	if expired(resp.StatusCode) {
-		return fmt.Errorf("%w: GET %s: %s", ErrRefused, s.link.Path(), resp.Status)
+	switch {
+	case expired(resp.StatusCode):
+		return fmt.Errorf("%w: GET %s: %d %s", ErrRefused, s.link.Path(), resp.StatusCode, http.StatusText(resp.StatusCode))
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return s.lost(fmt.Errorf("status %d, a redirect to nowhere", resp.StatusCode))
 	}
 	return &Error{
 		Method: http.MethodGet, Path: s.link.Path(), Status: resp.StatusCode,

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
@@ -21,37 +24,82 @@ const mostRestarts = 2
 
 // copy brings one output into the store and returns it as the store confirmed it.
 func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (file manifestFile, err error) {
+	look := !p.untried(ctx, job)
 	for range 1 + mostRestarts {
-		if file, err = p.copyOnce(ctx, job, s, urls); !errors.Is(err, magichour.ErrChanged) {
+		file, err = p.copyOnce(ctx, job, s, urls, look)
+		if errors.Is(err, storage.ErrExists) && !look {
+			look = true
+			file, err = p.copyOnce(ctx, job, s, urls, look)
+		}
+		if !errors.Is(err, magichour.ErrChanged) {
 			break
 		}
 	}
 	return file, err
 }
 
-func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest) (manifestFile, error) {
+// lease is how long a handler that has died keeps its task.
+const lease = 30 * time.Second
+
+// untried reports whether nobody can have begun to copy a job before: then there is nothing to look for. A
+// copy that stands there all the same is found when the store refuses to overwrite it.
+func (p *Pipeline) untried(ctx context.Context, job *tasks.Job) bool {
+	retried, _ := asynq.GetRetryCount(ctx)
+	return retried == 0 && job.Epoch == 1 && p.now().Sub(job.StateAt) < lease
+}
+
+// inOneGo is the size up to which a file goes to the store in one request, so that it costs less to be
+// refused there than to look before: a third of all requests to the store.
+const inOneGo = 8 << 20
+
+// copyOnce copies an output, unless that is what it finds in the store. look may be false where nothing is
+// expected there; an object that stands there all the same is ErrExists then.
+func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source, urls *freshest, look bool) (manifestFile, error) {
 	media := &lazyMedia{open: func() (*magichour.Media, error) { return p.open(ctx, s.N, urls) }}
 	defer media.close()
-	ext := extension(s.Path, "")
-	if ext == unknownExtension {
+	key, err := outputKey(job, s, media)
+	if err != nil {
+		return manifestFile{}, err
+	}
+	if !look {
 		m, err := media.get()
 		if err != nil {
 			return manifestFile{}, err
 		}
-		ext = extension(s.Path, m.ContentType)
+		look = m.Size < 0 || m.Size > inOneGo
 	}
-	key := job.ID + "/" + strconv.Itoa(s.N) + "." + ext
-	standing, replace, err := p.standing(ctx, job, key)
-	if err != nil {
-		return manifestFile{}, err
-	}
-	if standing != nil && isCopyOf(*standing, job, s) {
-		return file(s, *standing), nil
+	replace := false
+	if look {
+		standing, may, err := p.standing(ctx, job, key)
+		if err != nil {
+			return manifestFile{}, err
+		}
+		if standing != nil && isCopyOf(*standing, job, s) {
+			return file(s, *standing), nil
+		}
+		replace = may
 	}
 	m, err := media.get()
 	if err != nil {
 		return manifestFile{}, err
 	}
+	return p.put(ctx, job, s, key, m, replace)
+}
+
+// outputKey is where an output belongs. Some have to be asked for what they are.
+func outputKey(job *tasks.Job, s tasks.Source, media *lazyMedia) (string, error) {
+	ext := extension(s.Path, "")
+	if ext == unknownExtension {
+		m, err := media.get()
+		if err != nil {
+			return "", err
+		}
+		ext = extension(s.Path, m.ContentType)
+	}
+	return job.ID + "/" + strconv.Itoa(s.N) + "." + ext, nil
+}
+
+func (p *Pipeline) put(ctx context.Context, job *tasks.Job, s tasks.Source, key string, m *magichour.Media, replace bool) (manifestFile, error) {
 	if err := p.notMovedOn(ctx, job); err != nil {
 		return manifestFile{}, err // an old handler must not write over what a newer project has brought
 	}
@@ -64,7 +112,9 @@ func (p *Pipeline) copyOnce(ctx context.Context, job *tasks.Job, s tasks.Source,
 	if err != nil {
 		return manifestFile{}, err
 	}
-	return file(s, object), nil
+	copied := file(s, object)
+	copied.OpenEnded = copied.OpenEnded || m.OpenEnded // a store may drop what it is told of an object
+	return copied, nil
 }
 
 // lazyMedia opens a download when it is needed, and once: a file that is there already is not
@@ -149,7 +199,9 @@ func plausible(contentType string) string {
 }
 
 // isCopyOf reports whether an object is a proved copy of this source: written for this project
-// and this path, as long as the source said it is, and, if it was proved before, still the same.
+// and this path, as long as the source said it is, and either still what was proved before, or known by the
+// store to be what it was given. An object that was merely written may be damaged: that its proof failed, or
+// that the worker died before, is nowhere on it.
 func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
 	if o.Metadata[metaProject] != job.ProjectID || o.Metadata[metaSource] != sourceName(s.Path) || o.Size == 0 || o.Checksum == "" {
 		return false
@@ -157,7 +209,10 @@ func isCopyOf(o storage.Object, job *tasks.Job, s tasks.Source) bool {
 	if size, known := o.Metadata[metaSize]; known && size != strconv.FormatInt(o.Size, 10) {
 		return false
 	}
-	return s.Checksum == "" || s.Checksum == o.Checksum
+	if s.Checksum == "" {
+		return o.AsGiven
+	}
+	return s.Checksum == o.Checksum
 }
 
 func file(s tasks.Source, o storage.Object) manifestFile {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -88,6 +89,30 @@ func (s putting) Put(ctx context.Context, key string, r io.Reader, o storage.Put
 	return s.Store.Put(ctx, key, r, o)
 }
 
+// forgetful is a store that keeps the bytes of an object, and nothing else that it is told.
+type forgetful struct{ storage.Store }
+
+func (s forgetful) Put(ctx context.Context, key string, r io.Reader, o storage.PutOptions) (storage.Object, error) {
+	o.Metadata = nil
+	return s.Store.Put(ctx, key, r, o)
+}
+
+// TestOpenEndedInAStoreThatForgets: what is known of a source does not depend on what a store keeps.
+func TestOpenEndedInAStoreThatForgets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Behavior: magichourtest.Behavior{Body: magichourtest.Short}})
+	w.submit(requests()[0])
+	download := w.untilStage(tasks.StageDownload)
+	w.pipeline.store = forgetful{w.pipeline.store}
+	if err := w.step(download); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	if job := w.job("video"); job.State != tasks.Done || *job.Remote != tasks.RemoteKept || w.fake.Totals().Deletes != 0 {
+		t.Errorf("got %s, remote %v, after %d deletes", job.State, *job.Remote, w.fake.Totals().Deletes)
+	}
+}
+
 // TestOutputsAtTheSameTime: the files of one job do not wait for each other.
 func TestOutputsAtTheSameTime(t *testing.T) {
 	t.Parallel()
@@ -136,6 +161,7 @@ func TestCopiesOnlyWhatIsMissing(t *testing.T) {
 	if err := w.step(download); err == nil || !strings.Contains(err.Error(), "copy output 2") {
 		t.Errorf("got %v, want which file it was", err)
 	}
+	w.forward(lease)
 	if err := w.step(download); err != nil {
 		t.Fatal(err)
 	}
@@ -159,14 +185,17 @@ func TestEach(t *testing.T) {
 		t.Errorf("%d done, %d at once", done.Load(), most.Load())
 	}
 	defer func() {
-		if r := recover(); r != errKilled { //nolint:errorlint // the very value
-			t.Errorf("recovered %v", r)
+		if r := fmt.Sprint(recover()); !strings.Contains(r, errKilled.Error()) || !strings.Contains(r, "pipeline.breaksHere(") {
+			t.Errorf("recovered %s, want what was broken and where", r)
 		}
 	}()
 	each(20, 3, func(i int) {
 		if i == 5 {
-			panic(errKilled)
+			breaksHere()
 		}
 	})
 	t.Error("no panic")
 }
+
+//go:noinline
+func breaksHere() { panic(errKilled) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -44,9 +45,6 @@ func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, erro
 	told.CreditsCharged = int(project.CreditsCharged) // what objects and manifest say; the record learns it last
 	copied, err := p.copyAll(ctx, &told, sources, links)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.notMovedOn(ctx, job); err != nil {
 		return nil, err
 	}
 	m := newManifest(&told, copied)
@@ -98,7 +96,7 @@ func each(n, atOnce int, do func(i int)) {
 		doing.Go(func() {
 			defer func() {
 				if r := recover(); r != nil {
-					broken.CompareAndSwap(nil, recovered{r})
+					broken.CompareAndSwap(nil, recovered{r, debug.Stack()})
 				}
 				<-slots
 			}()
@@ -109,11 +107,18 @@ func each(n, atOnce int, do func(i int)) {
 	}
 	doing.Wait()
 	if r, ok := broken.Load().(recovered); ok {
-		panic(r.value)
+		panic(r)
 	}
 }
 
-type recovered struct{ value any }
+// recovered is a panic that comes out elsewhere, with the stack that says where it came from.
+type recovered struct {
+	value any
+	stack []byte
+}
+
+// String implements fmt.Stringer.
+func (r recovered) String() string { return fmt.Sprintf("%v\n%s", r.value, r.stack) }
 
 // freshest are the URLs of a job's outputs. When one has expired all have: they are asked for once.
 type freshest struct {

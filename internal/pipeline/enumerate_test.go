@@ -25,6 +25,7 @@ type tale struct {
 	request tasks.Request
 	layers  []layer // whose calls are enumerated; all if empty
 	inParts bool    // into an S3 store, in more than one part
+	bad     bool    // into an S3 store that verifies nothing, and damages the first file
 	late    bool    // also with killed tasks that are found late
 	bare    bool    // handed in as a bare task, whose record is made at first sight
 	lost    bool    // every task is lost once, so that the sweeper has to find the job
@@ -43,6 +44,7 @@ func tales() []tale {
 		{name: "render fails", request: r[2], layers: []layer{inRedis, inHTTP}, failing: true},
 		// What Redis is asked is the same with every store.
 		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true},
+		{name: "bad store", request: r[0], layers: []layer{inHTTP, inStore}, bad: true},
 	}
 }
 
@@ -154,7 +156,9 @@ func (s tale) world(t *testing.T) *world {
 	o := magichourtest.Options{Render: slow, OutputSize: 3000}
 	if s.inParts {
 		o.OutputSize = inParts
-		return newWorldOnS3(t, o)
+	}
+	if s.inParts || s.bad {
+		return newWorldOnS3(t, o, s.bad)
 	}
 	dir := t.TempDir()
 	store := open(t, "file://"+dir, storage.Options{})
@@ -165,10 +169,13 @@ func (s tale) world(t *testing.T) *world {
 	return w
 }
 
-func newWorldOnS3(t *testing.T, o magichourtest.Options) *world {
+func newWorldOnS3(t *testing.T, o magichourtest.Options, bad bool) *world {
 	server := storagetest.NewS3(t, "media")
+	server.Bad = bad
 	w := newWorldOn(t, o, time.Now(), open(t, "s3://media/deep", server.Options()))
-	w.litter = server.Uploads
+	w.litter = func() []string {
+		return slices.DeleteFunc(server.Uploads(), func(key string) bool { return strings.Contains(key, ".hourglass-check") }) // not the job's
+	}
 	w.stores = func(p *process) storage.Store {
 		client := &http.Client{Transport: &http.Transport{}}
 		t.Cleanup(client.CloseIdleConnections)

@@ -71,6 +71,9 @@ func (p *Pipeline) putManifest(ctx context.Context, job *tasks.Job, m manifest) 
 	if err != nil {
 		return err
 	}
+	if err := p.notMovedOn(ctx, job); err != nil {
+		return err
+	}
 	_, err = p.store.Put(ctx, manifestKey(job), bytes.NewReader(text), storage.PutOptions{
 		Size: int64(len(text)), ContentType: "application/json", Metadata: metadata(job, "", &magichour.Media{Size: int64(len(text))}), Replace: replace,
 	})

@@ -106,13 +106,30 @@ func TestMarkOfAJobWithAProject(t *testing.T) {
 // that a person has had bought meanwhile, and whose original is deleted.
 func TestOldCopyWritesOverNothing(t *testing.T) {
 	t.Parallel()
+	for frozenAt, late := range map[string]bool{
+		"http GET media before": false, // a file that nobody has looked for
+		"store head before":     false, // the manifest
+		"store head after":      true,  // a file that was looked for, in vain
+	} {
+		t.Run(frozenAt, func(t *testing.T) {
+			t.Parallel()
+			oldCopyWritesOverNothing(t, frozenAt, late)
+		})
+	}
+}
+
+func oldCopyWritesOverNothing(t *testing.T, frozenAt string, late bool) {
+	t.Helper()
 	w := newWorld(t, magichourtest.Options{})
 	r := requests()[0] // of one file: of several, only one would be frozen
 	r.Options.Overwrite = true
 	w.submit(r)
 	download := w.untilStage(tasks.StageDownload)
 	first := w.job("video").ProjectID
-	w.on["store head before"] = func() {
+	if late {
+		w.forward(time.Minute)
+	}
+	w.on[frozenAt] = func() {
 		if err := w.inspector.ArchiveTask(download.Queue, download.ID); err != nil {
 			t.Error(err)
 		}

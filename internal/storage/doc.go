@@ -11,8 +11,9 @@
 //
 // Some stores repeat the checksum that they were told, to whoever asks, and would prove
 // anything. So before the first answer of a store is believed, it is given bytes with a wrong
-// checksum. One that takes them, or has no checksum of an object, is read back instead: every
-// copy, at every proof. Check says which of the two it is.
+// checksum: as an object, as a part, and as an object of parts. One that takes any of them, or
+// has no checksum of an object, is read back instead: every copy, at every proof. Check says
+// which of the two it is, and Object.AsGiven whether the bytes found are those that were given.
 //
 // # S3
 //
@@ -31,7 +32,8 @@
 // &tag=name=value up to ten times. Without, the bucket's own default encryption holds.
 //
 // Objects made: the copies, and one of 10 bytes named ".hourglass-check" below the prefix,
-// by which a store is tried, and which stays there, so that it needs no right to delete.
+// by which a store is tried, and which stays there, so that it needs no right to delete. A store
+// that verifies nothing gets ".hourglass-check-wrong" as well.
 //
 // A body of up to one part is one PutObject; a longer one is a multipart upload, of which up to
 // four parts are sent while the next one is read. A part is 8 MiB, or 1/10,000 of the announced

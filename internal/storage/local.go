@@ -60,6 +60,7 @@ func (l *local) object(key string, body *source, side sidecar) Object {
 		Checksum:    body.checksum(),
 		ContentType: side.ContentType,
 		Metadata:    side.Metadata,
+		AsGiven:     side.Checksum == body.checksum(),
 	}
 }
 

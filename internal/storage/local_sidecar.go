@@ -42,6 +42,7 @@ func writeSidecar(root *os.Root, key string, body *source, o PutOptions) error {
 	if err != nil {
 		return err
 	}
+	defer discard(root, temporary) // what could not be renamed
 	return root.Rename(temporary, sidecarName(key, body.crc))
 }
 

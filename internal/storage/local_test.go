@@ -289,3 +289,19 @@ func TestLocalTidiesOnlyItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// What could not be renamed is not left behind.
+func TestLocalLeavesNoTemporaryFile(t *testing.T) {
+	t.Parallel()
+	store, dir := openLocal(t)
+	inTheWay := filepath.Join(dir, "j1", ".1.mp4.ae8b14860a799888.meta")
+	if err := os.MkdirAll(filepath.Join(inTheWay, "x"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "j1/1.mp4", strings.NewReader("123456789"), storage.PutOptions{Size: 9}); err == nil {
+		t.Error("got no error, and nothing could be noted about the file")
+	}
+	if diff := cmp.Diff([]string{filepath.Base(inTheWay)}, names(t, filepath.Join(dir, "j1"))); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}

@@ -39,20 +39,20 @@ type bucket struct {
 	belief  belief
 }
 
-// answerWithin is the time from the last byte of a request to the first one of its answer. AWS
-// itself begins to answer the slowest one, which puts parts together, well before.
+// answerWithin is how long the store may stand still: from the last byte of a request to the first one of
+// its answer, and in the middle of either. AWS itself begins to answer the slowest request, which puts
+// parts together, well before.
 const answerWithin = 2 * time.Minute
 
 // forCopies suits many long uploads at once.
 func forCopies(t *http.Transport) {
-	// A server that takes a request and never answers must not hold a handler for ever.
 	t.ResponseHeaderTimeout = answerWithin
 	// Parts that go at the same time need connections of their own: in HTTP/2 they would share one, and
 	// its window.
 	t.ForceAttemptHTTP2 = false
 	t.TLSClientConfig.NextProtos = nil // the SDK's transport offers HTTP/2 by now
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	t.DialContext = straight(t.DialContext)
+	t.DialContext = straight(t.DialContext, answerWithin)
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64
 }
 
@@ -128,7 +128,7 @@ func (b *bucket) headWith(ctx context.Context, fullKey string) (object Object, a
 			return Object{}, false, err
 		}
 		if proof == Verified {
-			object.Checksum = checksumScheme + *out.ChecksumCRC64NVME
+			object.Checksum, object.AsGiven = checksumScheme+*out.ChecksumCRC64NVME, true
 			return object, true, nil
 		}
 	}
@@ -216,7 +216,7 @@ func optional(s string) *string {
 func (b *bucket) fullKey(key string) string { return path.Join(b.prefix, key) }
 
 func (b *bucket) failed(verb, key string, err error) error {
-	return fmt.Errorf("%s %s in s3://%s: %w", verb, key, path.Join(b.name, b.prefix), err)
+	return fmt.Errorf("%s %s in s3://%s: %w%s", verb, key, path.Join(b.name, b.prefix), err, b.objects.rights(err))
 }
 
 // status is the HTTP status of an answer that says no; 0 if there was no answer.

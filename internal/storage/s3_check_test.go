@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,7 +21,7 @@ import (
 func TestS3Check(t *testing.T) {
 	t.Parallel()
 	server := testservers.VersityGW(t, "media")
-	conditional := func(r *http.Request) bool { return r.Header.Get("If-None-Match") != "" }
+	wrong := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "-wrong") }
 	tests := []struct {
 		name   string
 		choose func(*http.Request) fault
@@ -28,11 +29,29 @@ func TestS3Check(t *testing.T) {
 	}{
 		{"a good store", func(*http.Request) fault { return fault{} }, string(storage.Verified)},
 		{"echoes any checksum", func(r *http.Request) fault {
-			if storagetest.Operation(r) == "PutObject" && !conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && wrong(r) {
 				return sayYes
 			}
 			return fault{}
 		}, string(storage.ReadBack)},
+		{"echoes the checksum of a part", func(r *http.Request) fault {
+			if storagetest.Operation(r) == "UploadPart" {
+				return sayYes
+			}
+			return fault{}
+		}, string(storage.ReadBack)},
+		{"echoes the checksum of parts", func(r *http.Request) fault {
+			if storagetest.Operation(r) == "CompleteMultipartUpload" {
+				return sayYes
+			}
+			return fault{}
+		}, string(storage.ReadBack)},
+		{"says 400 whatever it is asked", func(r *http.Request) fault {
+			if storagetest.Operation(r) == "PutObject" {
+				return fault{instead: http.StatusBadRequest}
+			}
+			return fault{}
+		}, "400"},
 		{"answers no checksum", func(r *http.Request) fault {
 			if storagetest.Operation(r) == "HeadObject" {
 				return noChecksum
@@ -40,7 +59,7 @@ func TestS3Check(t *testing.T) {
 			return fault{}
 		}, string(storage.ReadBack)},
 		{"overwrites", func(r *http.Request) fault {
-			if storagetest.Operation(r) == "PutObject" && conditional(r) {
+			if storagetest.Operation(r) == "PutObject" && !wrong(r) {
 				return sayYes
 			}
 			return fault{}
@@ -105,7 +124,7 @@ func TestS3EchoingStore(t *testing.T) {
 					t.Errorf("got %s, %v", object.Checksum, err)
 				}
 				object, err = store.Head(t.Context(), "j1/1.mp4")
-				if err != nil || (object.Checksum == storagetest.Checksum(body)) == damaged {
+				if err != nil || (object.Checksum == storagetest.Checksum(body)) == damaged || object.AsGiven {
 					t.Errorf("head: got %s, %v", object.Checksum, err)
 				}
 				if proof, err := store.Check(t.Context()); proof != storage.ReadBack || err != nil {
@@ -116,11 +135,30 @@ func TestS3EchoingStore(t *testing.T) {
 	}
 }
 
+// One 400 has many reasons, and makes no store that verifies.
+func TestS3RefusesOnceForAnotherReason(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Bool
+	sink := &storagetest.Sink{Echo: true, Before: func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "-wrong") && refused.CompareAndSwap(false, true) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(w, "<Error><Code>ExpiredToken</Code></Error>")
+			return true
+		}
+		if strings.HasSuffix(r.URL.Path, "1.mp4") && r.Method == http.MethodPut {
+			r.Body = &flips{r.Body}
+		}
+		return false
+	}}
+	_, err := openSink(t, sink, 0).Put(t.Context(), "j1/1.mp4", strings.NewReader("x"), storage.PutOptions{Size: 1})
+	wantError(t, err, storage.ErrUnproved)
+}
+
 // A store that is ill when it is to be tried is not believed for that.
 func TestS3NotTriedYet(t *testing.T) {
 	t.Parallel()
 	sink := &storagetest.Sink{Before: func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, ".hourglass-check") {
+		if strings.Contains(r.URL.Path, ".hourglass-check") {
 			w.WriteHeader(http.StatusInternalServerError)
 			return true
 		}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -21,6 +23,23 @@ var hints = map[string]string{
 	"PermanentRedirect":     "set AWS_REGION to the region of the bucket",
 	"MovedPermanently":      "set AWS_REGION to the region of the bucket",
 	"NotImplemented":        "use a store that has conditional writes and CRC64NVME checksums",
+	"RequestTimeTooSkewed":  "set the clock of this machine",
+}
+
+// rights says what those that hints name do not cover, if it was one of these that is missing.
+func (o objectSettings) rights(err error) string {
+	var answer smithy.APIError
+	if !errors.As(err, &answer) || answer.ErrorCode() != "AccessDenied" && answer.ErrorCode() != "Forbidden" {
+		return ""
+	}
+	text := ""
+	if o.tags != "" {
+		text += "; for the tags also s3:PutObjectTagging"
+	}
+	if o.encryption == types.ServerSideEncryptionAwsKms {
+		text += "; for KMS also kms:GenerateDataKey and kms:Decrypt on the key"
+	}
+	return text
 }
 
 // readable makes an error of the SDK one that may be shown and can be told apart: what is
@@ -30,6 +49,9 @@ func readable(err error) error {
 	var request *url.Error
 	if errors.As(err, &request) {
 		request.URL = withoutQuery(request.URL)
+		if strings.Contains(request.Err.Error(), "Location header") { // net/http repeats it as it came
+			request.Err = errors.New("a redirect that can't be read")
+		}
 	}
 	var answer smithy.APIError
 	switch {

@@ -67,7 +67,7 @@ func (f *flips) Read(p []byte) (int, error) {
 }
 
 // isProbe tells the requests by which a store is tried from those of copies.
-func isProbe(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/.hourglass-check") }
+func isProbe(r *http.Request) bool { return strings.Contains(r.URL.Path, "/.hourglass-check") }
 
 // faulty puts a proxy in front of a server and returns the server as seen through it.
 func faulty(t *testing.T, server testservers.S3, choose func(*http.Request) fault) testservers.S3 {

@@ -39,15 +39,19 @@ func (c *copying) inParts(ctx context.Context, first part, rest *cutter) error {
 		return fmt.Errorf("begin upload: %w", readable(err))
 	}
 	u := &upload{copying: c, id: created.UploadId}
+	completed := false
+	defer func() {
+		if !completed { // also when the reading panics
+			u.abort(ctx)
+		}
+	}()
 	if err := u.sendAll(ctx, first, rest); err != nil {
-		u.abort(ctx)
 		return err
 	}
 	if err := u.complete(ctx); err != nil {
-		// Also if it settles well: then other parts than ours became the object.
-		defer u.abort(ctx)
-		return c.settle(ctx, err)
+		return c.settle(ctx, err) // aborted also if that goes well: then other parts than ours became the object
 	}
+	completed = true
 	return nil
 }
 
@@ -92,10 +96,11 @@ func (u *upload) sendAll(ctx context.Context, first part, rest *cutter) error {
 			return context.Cause(ctx)
 		}
 		sending.Go(func() {
+			defer func() { <-slots }()
+			defer u.memory.give(p.data)
 			if err := u.send(ctx, p); err != nil {
 				u.fail(err)
 			}
-			<-slots
 		})
 		if p.last {
 			sending.Wait()
@@ -109,10 +114,10 @@ func (u *upload) sendAll(ctx context.Context, first part, rest *cutter) error {
 	}
 }
 
-// send sends one part with its checksum, which the store verifies.
+// send sends one part with its checksum, which the store verifies. Nobody reads the part's buffer any more
+// when it returns.
 func (u *upload) send(ctx context.Context, p part) error {
 	body, ctx := lend(ctx, p.data)
-	defer u.memory.give(p.data)
 	defer body.takeBack()
 	crc := crcBase64(p.crc)
 	out, err := u.client.UploadPart(ctx, &s3.UploadPartInput{

@@ -70,12 +70,18 @@ func (c *cutter) next(ctx context.Context) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
+	handedOn := false
+	defer func() {
+		if !handedOn { // also when the reading panics: others live on with that memory
+			c.memory.give(buffer)
+		}
+	}()
 	before := c.crc
 	n, err := c.fill(buffer)
 	if err != nil {
-		c.memory.give(buffer)
 		return part{}, err
 	}
+	handedOn = true
 	return part{number: int32(c.number), data: buffer[:n], crc: crcOfTail(c.crc, before, int64(n)), last: c.had == 0}, nil //nolint:gosec // at most maxParts
 }
 

@@ -17,7 +17,7 @@ type copying struct {
 	key  string // whole key
 	body *source
 	o    PutOptions
-	fail context.CancelCauseFunc // ends what is under way, the reading as well
+	fail context.CancelCauseFunc // ends what is under way; a read that waits only if the body can be closed
 }
 
 // Put implements Store.
@@ -42,6 +42,9 @@ func (b *bucket) put(ctx context.Context, key string, r io.Reader, o PutOptions)
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	if body, ok := r.(io.Closer); ok {
+		defer context.AfterFunc(ctx, func() { _ = body.Close() })()
+	}
 	c := &copying{bucket: b, key: b.fullKey(key), body: newSource(ctx, r, o.Size), o: o, fail: fail}
 	cut := &cutter{body: c.body, sizes: b.sizes, memory: b.memory}
 	first, err := cut.next(ctx)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -28,16 +30,17 @@ func (c straightClient) Do(r *http.Request) (*http.Response, error) {
 
 type lentKey struct{}
 
-// straightConn is a connection over plain http. Over TLS the bytes are touched anyway, to be encrypted.
-type straightConn struct{ net.Conn }
+// straightConn is a connection to the store. Over TLS the bytes are touched anyway, to be encrypted.
+type straightConn struct{ steadyConn }
 
-func straight(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+// straight makes connections that give up when they stand still for so long.
+func straight(dial func(ctx context.Context, network, addr string) (net.Conn, error), idle time.Duration) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return straightConn{conn}, nil
+		return straightConn{steadyConn{Conn: conn, idle: idle, until: new(atomic.Int64)}}, nil
 	}
 }
 
@@ -45,10 +48,10 @@ func straight(dial func(ctx context.Context, network, addr string) (net.Conn, er
 func (c straightConn) ReadFrom(r io.Reader) (int64, error) {
 	if limited, ok := r.(*io.LimitedReader); ok {
 		if body, ok := limited.R.(*lentBody); ok {
-			n, err := body.writeTo(c.Conn, limited.N)
+			n, err := body.writeTo(c.steadyConn, limited.N)
 			limited.N -= n
 			return n, err
 		}
 	}
-	return io.Copy(c.Conn, r)
+	return io.Copy(c.steadyConn, r)
 }

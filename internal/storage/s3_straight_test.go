@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A body goes to the wire from where it lies: in pieces larger than any buffer on the way.
@@ -22,7 +23,7 @@ func TestBodiesGoStraight(t *testing.T) {
 	transport := &http.Transport{DialContext: straight(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return observed{conn, &largest}, err
-	})}
+	}, time.Minute)}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := straightClient{&http.Client{Transport: transport}}
 	for _, test := range []struct {

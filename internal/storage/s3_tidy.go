@@ -73,11 +73,11 @@ func (b *bucket) abortListed(ctx context.Context, upload types.MultipartUpload) 
 	return fmt.Errorf("abort upload of %s: %w", aws.ToString(upload.Key), readable(err))
 }
 
-// ourKey is the form of the keys that copies in parts have: a folder, a number, an extension. A
-// bucket may be shared with programs whose uploads take longer than ours.
-var ourKey = regexp.MustCompile(`^[^/]+/[0-9]+\.[A-Za-z0-9]+$`)
+// ourKey is the form of the keys that copies in parts have: the id of a job, the number of an output, an
+// extension. A bucket may be shared with programs whose uploads take longer than ours.
+var ourKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
 
 func (b *bucket) isOurs(fullKey string) bool {
 	key, ok := strings.CutPrefix(fullKey, b.below(""))
-	return ok && checkKey(key) == nil && ourKey.MatchString(key)
+	return ok && (key == probeKey+"-parts" || checkKey(key) == nil && ourKey.MatchString(key))
 }

@@ -20,7 +20,8 @@ func TestS3TidiesOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	server := testservers.VersityGW(t, "media")
 	client := plainClient(server)
-	theirs := []string{"j1/1.mp4", "prefix-2/j1/1.mp4", "prefix/backup.tar", "prefix/j1/film.mp4", "prefix/a/b/1.mp4", "prefix/j1/1"}
+	theirs := []string{"j1/1.mp4", "prefix-2/j1/1.mp4", "prefix/backup.tar", "prefix/j1/film.mp4", "prefix/a/b/1.mp4", "prefix/j1/1",
+		"prefix/my films/1.mp4", "prefix/-j1/1.mp4", "prefix/j1/0.mp4", "prefix/j1/01.mp4", "prefix/j1/1.extension"}
 	for _, key := range append(theirs, "prefix/j1/1.mp4", "prefix/j2/12.bin") {
 		if _, err := client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("media"), Key: &key}); err != nil {
 			t.Fatal(err)

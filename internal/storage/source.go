@@ -37,8 +37,8 @@ func (s *source) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("body is longer than the %d bytes announced", s.want)
 	case err == io.EOF && s.size < s.want:
 		return n, fmt.Errorf("body ended after %d of the %d bytes announced: %w", s.size, s.want, io.ErrUnexpectedEOF)
-	case err == io.EOF && s.ctx.Err() != nil:
-		return n, s.ctx.Err() // the source may be a body that ended because the context did
+	case err != nil && s.ctx.Err() != nil:
+		return n, s.ctx.Err() // the body may have ended, or been closed, because the context ended
 	case err != nil && err != io.EOF:
 		return n, fmt.Errorf("read body: %w", err)
 	}

@@ -17,7 +17,8 @@ type Store interface {
 	// Put copies r to key as a stream and returns the object as the store itself confirms
 	// it afterwards. An error is ErrExists, ErrUnproved, io.ErrUnexpectedEOF for a body
 	// that ended early, fs.ErrInvalid for a bad key or bad options, what r or ctx said, or
-	// what the store answered. Safe to repeat with a fresh r.
+	// what the store answered. Safe to repeat with a fresh r. If r is an io.Closer, a Put
+	// that fails or whose ctx ends may close it, to end a read that waits; else the caller does.
 	Put(ctx context.Context, key string, r io.Reader, o PutOptions) (Object, error)
 
 	// Head asks the store for an object, which is the proof that it is there. An object
@@ -45,7 +46,7 @@ type Store interface {
 type PutOptions struct {
 	Size        int64             // bytes the source announced, -1 if it did not; a body of another length never becomes an object
 	ContentType string            // "application/octet-stream" if empty
-	FileName    string            // S3: under which browsers save the object; its key's last segment if empty
+	FileName    string            // S3: under which browsers save the object; none is sent if empty
 	Metadata    map[string]string // keys of lower case letters and dashes, values in UTF-8; 2 KB encoded; an empty value is not kept
 	Replace     bool              // overwrite what stands at the key; otherwise other bytes there are ErrExists, and the same bytes are success
 }
@@ -58,6 +59,10 @@ type Object struct {
 	Checksum    string            // "crc64nvme:" and base64 as S3 writes it: over the whole object
 	ContentType string            // as given to Put
 	Metadata    map[string]string // as given to Put
+
+	// AsGiven says that Checksum is also that of the bytes that Put was given: the store verified it then, or
+	// has kept it. Without it nobody but that Put knows whether these are the right bytes.
+	AsGiven bool
 }
 
 // A Proof is how a store proves its copies.

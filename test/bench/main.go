@@ -69,7 +69,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return p.measure(ctx, stdout, stderr)
 }
 
-// wanted reports whether a program in a scene is among those asked for. The floor always is.
+// asked leaves the programs that were asked for, and with them the floor.
+func (p plan) asked(s scene) []program {
+	var programs []program
+	for i, program := range s.programs {
+		if i > 0 && p.wanted(s.name, program.name) {
+			programs = append(programs, program)
+		}
+	}
+	if len(programs) == 0 && !p.wanted(s.name, s.programs[0].name) {
+		return nil
+	}
+	return append(s.programs[:1:1], programs...)
+}
+
+// wanted reports whether a program in a scene is among those asked for.
 func (p plan) wanted(scene, program string) bool {
 	return len(p.only) == 0 || slices.ContainsFunc(p.only, func(name string) bool {
 		return strings.Contains(scene, name) || strings.Contains(program, name)

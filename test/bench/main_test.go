@@ -44,7 +44,7 @@ func TestMeasures(t *testing.T) {
 	if err := run(t.Context(), args, &out, &said); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), said.String())
 	}
-	for _, want := range []string{"### large: null sink over http", "### small: null sink over TLS", "| ours |", "| transfermanager |", "| curl to /dev/null |"} {
+	for _, want := range []string{"### large: null sink over http", "### small: null sink over TLS", "| ours |", "| transfermanager |", "| curl to /dev/null |", "### memory: 32 copies of 17 MiB at once", "### worker: a whole one", "wanted: at most 96 MiB", "HTTP/1.1"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -55,6 +55,32 @@ func TestMeasures(t *testing.T) {
 func isThere(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// TestAsked: the floor is there wherever something is.
+func TestAsked(t *testing.T) {
+	t.Parallel()
+	all := scene{name: "large: null sink over http", programs: []program{curl, self("ours"), rclone}}
+	for only, want := range map[string]string{
+		"":          "[curl to /dev/null ours rclone copyurl]",
+		"large":     "[curl to /dev/null ours rclone copyurl]",
+		"ours":      "[curl to /dev/null ours]",
+		"curl":      "[curl to /dev/null]",
+		"small":     "[]",
+		"ours,rclo": "[curl to /dev/null ours rclone copyurl]",
+	} {
+		var p plan
+		if only != "" {
+			p.only = strings.Split(only, ",")
+		}
+		names := []string{}
+		for _, program := range p.asked(all) {
+			names = append(names, program.name)
+		}
+		if got := fmt.Sprint(names); got != want {
+			t.Errorf("-only %q: got %s, want %s", only, got, want)
+		}
+	}
 }
 
 // TestDechunked: what other clients send is taken off its framing, and compared.

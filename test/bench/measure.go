@@ -33,6 +33,7 @@ type scene struct {
 	work     work
 	size     int64
 	programs []program
+	note     string // below its table
 }
 
 // A result is the runs of one program in one scene.
@@ -63,7 +64,7 @@ func (p plan) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		runtime.Version(), runtime.NumCPU(), runtime.GOARCH, p.large, p.files, p.small, p.runs)
 	var failed error
 	for _, s := range p.scenes() {
-		if s.programs = slices.DeleteFunc(s.programs, func(pr program) bool { return !p.wanted(s.name, pr.name) }); len(s.programs) == 0 {
+		if s.programs = p.asked(s); len(s.programs) == 0 {
 			continue
 		}
 		results := make([]result, len(s.programs))
@@ -76,8 +77,18 @@ func (p plan) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		failed = errors.Join(failed, writeTable(stdout, s, results))
 	}
-	return errors.Join(failed, ctx.Err())
+	failed = errors.Join(failed, p.wholeWorker(ctx, stdout), ctx.Err())
+	_, _ = fmt.Fprint(stdout, notes)
+	return failed
 }
+
+// notes are what is to be known of the tables.
+const notes = `
+All speak HTTP/1.1, as S3 does. By their defaults the two libraries of AWS hash every byte with SHA-256 as well where they go
+over http, and s5cmd does so everywhere; ours and rclone do not. The libraries have parts of 8 MiB, four at a time, and 64
+idle connections, as ours; rclone and s5cmd keep their own. No peak is shown that is less than this program's own, some 24
+MiB: the system counts that, too, for a process that it has started.
+`
 
 // once runs a program once.
 func (p plan) once(ctx context.Context, s scene, program program, run int, r *result, stderr io.Writer) {
@@ -126,6 +137,9 @@ func writeTable(stdout io.Writer, s scene, results []result) error {
 		}
 		_, _ = fmt.Fprintf(stdout, "| %s | %.2f | %.2f | %.2f | %.0f | %d |\n",
 			name, median(r.seconds), floor, median(r.cpu), float64(s.size)*float64(s.work.files)/1e6/median(r.seconds), r.peak>>10)
+	}
+	if s.note != "" {
+		_, _ = fmt.Fprintf(stdout, "\n%s\n", s.note)
 	}
 	return failed
 }

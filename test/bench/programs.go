@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/storage"
 )
 
 // A program is one way to copy.
@@ -77,11 +79,27 @@ func (p plan) scenes() []scene {
 		large := work{source: fmt.Sprintf("%s/%d", p.addr["source "+s.scheme], p.large<<20), endpoint: endpoint, files: 1, atOnce: 1}
 		small := work{source: fmt.Sprintf("%s/%d", p.addr["source "+s.scheme], p.small<<10), endpoint: endpoint, files: p.files, atOnce: 32}
 		scenes = append(scenes,
-			scene{"large: " + s.name, large, p.large << 20, p.programs(false)},
-			scene{"small: " + s.name, small, p.small << 10, p.programs(true)})
+			scene{"large: " + s.name, large, p.large << 20, p.programs(false), ""},
+			scene{"small: " + s.name, small, p.small << 10, p.programs(true), ""})
 	}
-	return scenes
+	return append(scenes, p.manyAtOnce())
 }
+
+// manyAtOnce want far more memory than there is.
+func (p plan) manyAtOnce() scene {
+	const copies = 32
+	size := min(64, p.large)
+	source := fmt.Sprintf("%s/%d", p.addr["source http"], size<<20)
+	return scene{
+		name: fmt.Sprintf("memory: %d copies of %d MiB at once, null sink over http", copies, size),
+		work: work{source: source, endpoint: p.addr["sink http"], files: copies, atOnce: copies},
+		size: size << 20, programs: []program{self("ours")},
+		note: fmt.Sprintf("Its bound: %d MiB of HOURGLASS_COPY_MEMORY, and %d MiB for all else.", storage.DefaultCopyMemory>>20, besides),
+	}
+}
+
+// besides is what a process may have in memory beside its copies, in MiB.
+const besides = 40
 
 func (p plan) programs(small bool) []program {
 	programs := []program{curl, self("ours"), self("manager"), self("transfermanager")}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	s3manager "github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
@@ -53,7 +54,8 @@ func transferManager(ctx context.Context, w work) error {
 }
 
 func plainClient(ctx context.Context, w work) (*s3.Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	wire := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 64 }) // as ours
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(wire))
 	if err != nil {
 		return nil, err
 	}

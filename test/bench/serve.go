@@ -37,14 +37,16 @@ func serve(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	only1 := new(http.Protocols) // S3 has no HTTP/2, and who speaks it would not be measured alike
+	only1.SetHTTP1(true)
 	failed := make(chan error, 4)
-	for name, handler := range map[string]http.Handler{"source": newSource(), "sink": dechunked{&storagetest.Sink{Lenient: true}}} {
+	for name, handler := range map[string]http.Handler{"source": newSource(), "sink": dechunked{&keeping{sink: &storagetest.Sink{Lenient: true}}}} {
 		for _, secure := range []bool{false, true} {
 			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
 			}
-			server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+			server := &http.Server{Handler: handler, Protocols: only1, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 			scheme := "http"
 			if secure {
 				scheme = "https"

@@ -28,10 +28,15 @@ type S3 struct {
 	Endpoint  string // "http://127.0.0.1:port"
 	AccessKey string
 
+	// Bad makes it one that verifies nothing and echoes the checksum that it was told; and that changes a
+	// bit of the first object that it is given.
+	Bad bool
+
 	mu      sync.Mutex
 	objects map[string]map[string]object // by bucket and key
 	uploads map[string]*upload           // by id
 	begun   int                          // uploads so far
+	damaged bool                         // the first object was given
 }
 
 // object is what stands at a key.
@@ -141,7 +146,7 @@ const crcHeader = "X-Amz-Checksum-Crc64nvme"
 
 // receive reads a body whole and holds it against its checksum. What the sender has not finished
 // never was.
-func receive(r *http.Request) (data []byte, crc string, no *refusal) {
+func (s *S3) receive(r *http.Request) (data []byte, crc string, no *refusal) {
 	if r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "" {
 		return nil, "", refuse(http.StatusNotImplemented, "NotImplemented", "a body without a length, or encoded")
 	}
@@ -149,20 +154,25 @@ func receive(r *http.Request) (data []byte, crc string, no *refusal) {
 	if _, err := io.ReadFull(r.Body, data); err != nil {
 		return nil, "", refuse(http.StatusBadRequest, "IncompleteBody", "%v", err)
 	}
-	crc = base64CRC(crc64nvme.Checksum(data))
-	return data, crc, differs(r, crc)
+	crc, no = s.verify(r, data)
+	return data, crc, no
 }
 
-// differs refuses a request whose checksum is not that of the bytes.
-func differs(r *http.Request, crc string) *refusal {
-	if want := r.Header.Get(crcHeader); want != "" && want != crc {
-		return refuse(http.StatusBadRequest, "BadDigest", "the CRC64NVME you specified did not match what we received")
+// verify refuses a request whose checksum is not that of the bytes.
+func (s *S3) verify(r *http.Request, data []byte) (crc string, no *refusal) {
+	told := r.Header.Get(crcHeader)
+	if s.Bad && told != "" {
+		return told, nil
 	}
-	return nil
+	crc = base64CRC(crc64nvme.Checksum(data))
+	if told != "" && told != crc {
+		return "", refuse(http.StatusBadRequest, "BadDigest", "the CRC64NVME you specified did not match what we received")
+	}
+	return crc, nil
 }
 
 func (s *S3) put(w http.ResponseWriter, r *http.Request, bucket, key string) *refusal {
-	data, crc, no := receive(r)
+	data, crc, no := s.receive(r)
 	if no != nil {
 		return no
 	}
@@ -175,6 +185,10 @@ func (s *S3) publish(w http.ResponseWriter, r *http.Request, bucket, key string,
 	defer s.mu.Unlock()
 	if _, stands := s.objects[bucket][key]; stands && r.Header.Get("If-None-Match") == "*" {
 		return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "an object stands there")
+	}
+	if s.Bad && !s.damaged && !strings.Contains(key, ".hourglass-check") {
+		s.damaged = true
+		o.data[0] ^= 1
 	}
 	s.objects[bucket][key] = o
 	w.Header().Set("ETag", o.etag)

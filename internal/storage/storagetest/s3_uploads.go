@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/minio/crc64nvme"
 )
 
 // leastPart is the size that S3 demands of every part but the last.
@@ -44,7 +42,7 @@ func (s *S3) find(r *http.Request, bucket, key string) (*upload, *refusal) {
 }
 
 func (s *S3) part(w http.ResponseWriter, r *http.Request, bucket, key string) *refusal {
-	data, crc, no := receive(r)
+	data, crc, no := s.receive(r)
 	if no != nil {
 		return no
 	}
@@ -105,8 +103,8 @@ func (s *S3) complete(w http.ResponseWriter, r *http.Request, bucket, key string
 
 // assemble holds the whole against what the request says of it, and publishes it.
 func (s *S3) assemble(w http.ResponseWriter, r *http.Request, u *upload, data []byte) *refusal {
-	crc := base64CRC(crc64nvme.Checksum(data))
-	if no := differs(r, crc); no != nil {
+	crc, no := s.verify(r, data)
+	if no != nil {
 		return no
 	}
 	if size := r.Header.Get("X-Amz-Mp-Object-Size"); size != "" && size != strconv.Itoa(len(data)) {
