@@ -93,6 +93,10 @@ type Hold struct {
 	Since   time.Time `json:"since"`
 }
 
+// WindowFull is the code of the Hold of a job that waits only because as many projects are rendering as the
+// workers allow.
+const WindowFull = "window"
+
 // A Job is the record that Hourglass keeps of a job: its status, the request, and the marks by
 // which the stages tell what has already happened. Workers change it, and Client does for a person.
 type Job struct {

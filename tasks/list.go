@@ -14,13 +14,13 @@ type Filter struct {
 	States    []State   // in one of these states; none: in any
 	Operation string    // of this operation
 	Since     time.Time // whose state changed at this time or later
-	Held      bool      // that are held
+	Held      bool      // that are held, but not those that only wait for their turn
 }
 
 // takes looks at the record; when its state changed is told by the index, in fill.
 func (f Filter) takes(job *Job) bool {
 	return (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
-		(f.Operation == "" || f.Operation == job.Operation) && (!f.Held || job.Hold != nil)
+		(f.Operation == "" || f.Operation == job.Operation) && (!f.Held || job.Hold != nil && job.Hold.Code != WindowFull)
 }
 
 // List returns the jobs that have a record, the one whose state changed last first. A job that was

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,53 @@ type Request struct {
 type Options struct {
 	// Overwrite allows replacing objects that stand where the job's files belong.
 	Overwrite bool `json:"overwrite,omitempty"`
+
+	// Priority and Tenant say in which order jobs are created that have to wait, since as many projects
+	// are rendering as the workers allow: first those of a higher priority, and within one in turn
+	// between the tenants. They have no effect otherwise.
+	Priority Priority `json:"priority,omitempty"`
+	Tenant   string   `json:"tenant,omitempty"` // on whose behalf: up to 64 of A-Z a-z 0-9 . _ -
+}
+
+// A Priority is how urgent a job is. The zero Priority is Normal.
+type Priority string
+
+// The priorities of a job, the highest first.
+const (
+	High   Priority = "high"
+	Normal Priority = "normal"
+	Low    Priority = "low"
+)
+
+// Rank is 1 for High, 2 for Normal and 3 for Low.
+func (p Priority) Rank() int {
+	switch p {
+	case High:
+		return 1
+	case Low:
+		return 3
+	}
+	return 2
+}
+
+var validTenant = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+
+func (o Options) check() error {
+	switch {
+	case !slices.Contains([]Priority{"", High, Normal, Low}, o.Priority):
+		return fmt.Errorf("priority %q: want high, normal or low", o.Priority)
+	case !validTenant.MatchString(o.Tenant):
+		return fmt.Errorf("tenant %q: want up to 64 of A-Z a-z 0-9 . _ -", o.Tenant)
+	}
+	return nil
+}
+
+// plain writes what is the default one way.
+func (o Options) plain() Options {
+	if o.Priority == Normal {
+		o.Priority = ""
+	}
+	return o
 }
 
 var (
@@ -69,6 +117,9 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	if err := CheckID(r.ID); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if err := r.Options.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {
 		return nil, fmt.Errorf("%w: %s", ErrInvalid, operations.Unknown(r.Operation))
@@ -92,7 +143,7 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 			Outputs: []Output{}, Warnings: warnings, CreatedAt: at, UpdatedAt: at,
 		},
 		Body:    body,
-		Options: r.Options,
+		Options: r.Options.plain(),
 		Epoch:   1,
 		StateAt: at,
 	}, nil

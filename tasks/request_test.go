@@ -38,6 +38,9 @@ func TestNewJobRefuses(t *testing.T) {
 		{"missing field", Request{Operation: "text-to-video", Body: []byte(`{"end_seconds":5}`)}, "style: required"},
 		{"not an object", Request{Operation: "text-to-video", Body: []byte(`[]`)}, "object"},
 		{"no body", Request{Operation: "text-to-video"}, "body"},
+		{"a priority that there is not", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Priority: "urgent"}}, "want high, normal or low"},
+		{"a tenant with a bar", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: "a|b"}}, "tenant"},
+		{"a tenant that is too long", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: strings.Repeat("x", 65)}}, "tenant"},
 		{"id that is a path", Request{ID: "../x", Operation: "text-to-video", Body: textToVideo("").Body}, "../x"},
 	}
 	for _, tt := range tests {

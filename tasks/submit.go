@@ -141,5 +141,5 @@ func (p *Create) Matches(job *Job) bool {
 	if err != nil {
 		return false
 	}
-	return job.Same(&Job{Status: Status{Operation: p.Operation}, Body: body, Options: p.JobOptions})
+	return job.Same(&Job{Status: Status{Operation: p.Operation}, Body: body, Options: p.JobOptions.plain()})
 }

@@ -29,8 +29,8 @@ func batchCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 
    {"id":"clip-1","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"a tin robot waves"}}}
 
-The fields are id, operation, body and options, where {"overwrite":true} is the only one. Every line
-is checked before the first job is enqueued: if one is bad, none is. Lines with an id
+The fields are id, operation, body and options, such as {"overwrite":true,"priority":"low","tenant":"acme"}, which
+are those that submit has as flags. Every line is checked before the first job is enqueued: if one is bad, none is. Lines with an id
 are safe to submit again, so a batch that was interrupted is finished by running it once more. A
 line without an id is a new job each time; --dry-run prints the lines with ids made for them:
 

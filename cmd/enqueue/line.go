@@ -101,10 +101,11 @@ func (b *batch) add(number int, text string) {
 	err := errors.Join(
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
 		read(fields, "", "options", &options), read(options, "options.", "overwrite", &l.Options.Overwrite),
+		read(options, "options.", "priority", &l.Options.Priority), read(options, "options.", "tenant", &l.Options.Tenant),
 	)
 	if err == nil {
 		// Without its id, a line would be bought again each time: no misspelt field is passed over.
-		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite"))
+		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite", "priority", "tenant"))
 	}
 	if err == nil && fields["id"] != nil && l.ID == "" {
 		err = errors.New("id: must not be empty; leave it out to have one made")

@@ -34,7 +34,7 @@ func TestReadBatchRefuses(t *testing.T) {
 		{"an unknown operation", `{"operation":"text-to-vidoe","body":{}}`, []string{`line 1: unknown operation "text-to-vidoe": did you mean text-to-video?`}},
 		{"names in capitals", `{"Operation":"text-to-video","body":{}}`, []string{`line 1: Operation: unknown field: want id, operation, body, options`}},
 		{"a misspelt id", strings.Replace(clip, `"id"`, `"job_id"`, 1), []string{`line 1: job_id: unknown field: want id, operation, body, options`}},
-		{"a misspelt option", strings.Replace(clip, `"id"`, `"options":{"overwite":true},"id"`, 1), []string{`line 1: options.overwite: unknown field: want overwrite`}},
+		{"a misspelt option", strings.Replace(clip, `"id"`, `"options":{"overwite":true},"id"`, 1), []string{`line 1: options.overwite: unknown field: want overwrite, priority, tenant`}},
 		{"no operation", `{"body":{}}`, []string{`line 1: unknown operation ""; see enqueue operations`}},
 		{"no body", `{"operation":"text-to-video"}`, []string{"line 1: text-to-video: the body must be a JSON object, but is empty"}},
 		{"every bad line, with its number", clip + "\n\n{}\n" + clip + "\nx\n", []string{`line 3: unknown operation ""; see enqueue operations`, "line 5: " + example + ": invalid character 'x' looking for beginning of value"}},

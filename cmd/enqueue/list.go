@@ -139,6 +139,18 @@ func since(at time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
 }
 
+// wishes are what the caller has said of the job's turn.
+func wishes(o tasks.Options) string {
+	text := ""
+	if o.Priority != "" {
+		text += string(o.Priority) + " "
+	}
+	if o.Tenant != "" {
+		text += "for " + o.Tenant + " "
+	}
+	return text
+}
+
 // note is the one thing to know about a job where it stands.
 func note(job *tasks.Job) string {
 	const longest = 80
@@ -155,6 +167,7 @@ func note(job *tasks.Job) string {
 	case len(job.Outputs) > 0:
 		text = plural(len(job.Outputs), "file")
 	}
+	text = wishes(job.Options) + text
 	text = strings.Join(strings.Fields(text), " ") // one line, and no tabs of the table's
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest-1]) + "…"

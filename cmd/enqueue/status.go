@@ -48,7 +48,12 @@ func printJob(w io.Writer, job *tasks.Job, asJSON bool) error {
 func printJSON(w io.Writer, job *tasks.Job) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(job.Status)
+	return e.Encode(struct {
+		tasks.Status
+
+		Priority tasks.Priority `json:"priority,omitempty"`
+		Tenant   string         `json:"tenant,omitempty"`
+	}{job.Status, job.Options.Priority, job.Options.Tenant})
 }
 
 // timeLeft says an estimate in words. It is as old as the last poll.
@@ -65,6 +70,9 @@ func timeLeft(d time.Duration) string {
 // printText prints a line about the job, and one for each of its files and troubles.
 func printText(w io.Writer, job *tasks.Job) error {
 	line := fmt.Sprintf("%s\t%s\t%s", job.ID, job.Operation, job.State)
+	if text := wishes(job.Options); text != "" {
+		line += "\t" + strings.TrimSpace(text)
+	}
 	if job.ProjectID != "" {
 		line += "\tproject " + job.ProjectID
 	}

@@ -39,6 +39,8 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			&cli.StringFlag{Name: "body", Usage: "the request body: `JSON`, @FILE, or - for standard input"},
 			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
+			&cli.StringFlag{Name: "priority", Usage: "high, normal or low: who is created first where jobs wait for HOURGLASS_MAX_RENDERS of the workers"},
+			&cli.StringFlag{Name: "tenant", Usage: "on whose behalf, a `NAME`: tenants take turns where jobs wait for HOURGLASS_MAX_RENDERS"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
 			baseURLFlag(),
 			dryRunFlag(),
@@ -166,7 +168,9 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 			return tasks.Request{}, settings.Usage("--id: %w", err)
 		}
 	}
-	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{Overwrite: c.Bool("overwrite")}}, nil
+	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{
+		Overwrite: c.Bool("overwrite"), Priority: tasks.Priority(c.String("priority")), Tenant: c.String("tenant"),
+	}}, nil
 }
 
 func readBody(ctx context.Context, arg string, stdin io.Reader) ([]byte, error) {

@@ -64,6 +64,8 @@ func flags() []cli.Flag {
 		span("render", 0, "time of every render, in place of the published ones"),
 		number("seed", 0, "seed of ids and media; 0 takes another one each time"),
 		number("output-size", 0, "bytes of every output; 0 makes small media that play"),
+		factor("rate", 0, "calls a second that are taken, after a burst of one second's worth; more are answered 429 (default: any number)"),
+		factor("rate-burst", 0, "calls that are taken at once, in place of one second's worth"),
 		span("url-ttl", 24*time.Hour, "how long signed URLs live"),
 		text("deleted-as", string(magichourtest.Gone), "answer for deleted projects: 404 or disabled"),
 		text("webhook-url", "", "where events are sent (default: nowhere)"),
@@ -104,6 +106,7 @@ func read(c *cli.Command) (*chosen, error) {
 		Addr: c.String("addr"), MediaAddr: c.String("media-addr"), MediaURL: c.String("media-url"),
 		BasePath: c.String("base-path"), Key: c.String("key"), Credits: int(c.Int64("credits")),
 		TimeScale: c.Float("time-scale"), Spread: c.Float("spread"), Seed: uint64(c.Int64("seed")), //nolint:gosec // any bits will do
+		Rate: c.Float("rate"), RateBurst: c.Float("rate-burst"),
 		OutputSize: c.Int64("output-size"), URLTTL: c.Duration("url-ttl"),
 		DeletedAs: magichourtest.DeletedAs(c.String("deleted-as")),
 		Webhooks:  magichourtest.Webhooks{URL: c.String("webhook-url"), Secret: c.String("webhook-secret")},

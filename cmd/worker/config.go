@@ -46,6 +46,8 @@ const (
 	varTaskRetention = "HOURGLASS_TASK_RETENTION"
 	varGiveUp        = "HOURGLASS_GIVE_UP"
 	varCopyMemory    = "HOURGLASS_COPY_MEMORY"
+	varAPIRate       = "HOURGLASS_API_RATE"
+	varMaxRenders    = "HOURGLASS_MAX_RENDERS"
 	varTolerance     = "HOURGLASS_WEBHOOK_TOLERANCE"
 	varLogFormat     = "HOURGLASS_LOG_FORMAT"
 	varLogLevel      = "HOURGLASS_LOG_LEVEL"
@@ -77,6 +79,8 @@ func flags() []cli.Flag {
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
 		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
+		rate(varAPIRate, "how many calls a second to the API the whole fleet may make; 60 % of them are for polls. 0: any number"),
+		limit(varMaxRenders, "how many projects may render at once over the whole fleet; other jobs wait their turn. 0: any number"),
 		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),
@@ -91,6 +95,25 @@ func count(variable string, value int, usage string) cli.Flag {
 	return &cli.IntFlag{Name: settings.FlagName(variable), Value: value, Usage: usage, Local: true, Sources: settings.From(variable), Validator: func(n int) error {
 		if n < 1 {
 			return settings.Usage("%s: must be at least 1, not %d", variable, n)
+		}
+		return nil
+	}}
+}
+
+// limit is a number of something that there may be; 0 is any number.
+func limit(variable, usage string) cli.Flag {
+	return &cli.IntFlag{Name: settings.FlagName(variable), Usage: usage, Local: true, Sources: settings.From(variable), Validator: func(n int) error {
+		if n < 0 {
+			return settings.Usage("%s: must not be negative: %d", variable, n)
+		}
+		return nil
+	}}
+}
+
+func rate(variable, usage string) cli.Flag {
+	return &cli.FloatFlag{Name: settings.FlagName(variable), Usage: usage, Local: true, Sources: settings.From(variable), Validator: func(a float64) error {
+		if !(a == 0 || a >= 0.1 && a <= 100_000) {
+			return settings.Usage("%s: want 0, or 0.1 to 100000 calls a second, not %g", variable, a)
 		}
 		return nil
 	}}
@@ -176,6 +199,7 @@ func read(c *cli.Command) (config, error) {
 		pipeline: pipeline.Settings{
 			PollInterval: long(varPollInterval), RecordTTL: long(varRecordTTL),
 			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
+			MaxRenders: c.Int(settings.FlagName(varMaxRenders)), APIRate: c.Float(settings.FlagName(varAPIRate)),
 		},
 	}
 	if buckets := get(varInputBuckets); buckets != "" {

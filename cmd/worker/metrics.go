@@ -24,6 +24,7 @@ type fleet struct{ pipeline *pipeline.Pipeline }
 
 var (
 	stageHeld = prometheus.NewDesc("hourglass_stage_held", "1 while the whole fleet is held at a stage, for the reason in code.", []string{"stage", "code"}, nil)
+	window    = prometheus.NewDesc("hourglass_window", "Of HOURGLASS_MAX_RENDERS: the limit (0: none), the slots in use, and the jobs that wait for one.", []string{"is"}, nil)
 	jobs      = prometheus.NewDesc("hourglass_jobs", "Jobs by state, those that have ended for as long as their records are kept.", []string{"state"}, nil)
 )
 
@@ -31,6 +32,7 @@ var (
 func (fleet) Describe(c chan<- *prometheus.Desc) {
 	c <- stageHeld
 	c <- jobs
+	c <- window
 }
 
 // Collect is for Prometheus.
@@ -52,5 +54,13 @@ func (f fleet) Collect(c chan<- prometheus.Metric) {
 	}
 	for state, n := range counts {
 		c <- prometheus.MustNewConstMetric(jobs, prometheus.GaugeValue, float64(n), string(state))
+	}
+	renders, err := f.pipeline.Window(ctx)
+	if err != nil {
+		c <- prometheus.NewInvalidMetric(window, err)
+		return
+	}
+	for is, n := range map[string]int64{"limit": int64(renders.Limit), "used": renders.Used, "waiting": renders.Waiting} {
+		c <- prometheus.MustNewConstMetric(window, prometheus.GaugeValue, float64(n), is)
 	}
 }

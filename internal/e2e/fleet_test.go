@@ -289,7 +289,7 @@ func (f *fleet) do(req *http.Request, out any) int {
 	return resp.StatusCode
 }
 
-type totals struct{ Creates, Polls, Downloads, Uploads, Deletes, Violations int }
+type totals struct{ Creates, Polls, Downloads, Uploads, Deletes, Violations, Throttled int }
 
 func (f *fleet) totals() (t totals) {
 	f.t.Helper()

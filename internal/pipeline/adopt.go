@@ -96,6 +96,7 @@ const lookWithin = 4 * time.Second
 func (p *Pipeline) look(ctx context.Context, seen records.Sighting) (magichour.Project, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
+	p.spend(ctx)
 	return p.api.Project(ctx, operations.Kind(seen.Kind), seen.Project)
 }
 

@@ -16,6 +16,9 @@ import (
 // cleanup deletes the remote project, right after it has proved once more that every one of its
 // outputs is in the store. It is the only place that deletes anything at Magic Hour.
 func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error) {
+	if err := p.afford(ctx, tasks.StageCleanup, job, 2); err != nil { // the look and the DELETE
+		return nil, err
+	}
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
 		return func(job *tasks.Job) outcome {

@@ -32,6 +32,12 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
 	}
+	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
+		return p.within(r.job, p.queued), err
+	}
+	if err := p.afford(ctx, tasks.StageCreate, r.job, 1); err != nil {
+		return nil, err
+	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
 	}
@@ -80,6 +86,9 @@ func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause 
 		return err
 	})
 	p.tellFleet(ctx, tasks.StageCreate, cause)
+	if v.ambiguous {
+		p.leaveWindow(ctx, r.job.ID, r.job.Epoch) // it may be held for a day, and others need not wait for it
+	}
 	return func(*tasks.Job) outcome { return out }, err
 }
 

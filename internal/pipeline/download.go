@@ -16,6 +16,9 @@ import (
 // download copies every output of a render into the store, and writes the manifest last: the
 // mark of a complete set. What is there already and proved is not copied again.
 func (p *Pipeline) download(ctx context.Context, job *tasks.Job) (decision, error) {
+	if err := p.afford(ctx, tasks.StageDownload, job, 1); err != nil {
+		return nil, err
+	}
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
 		return p.withoutProject(ctx, job, lookAgain)
@@ -146,6 +149,7 @@ func (f *freshest) other(ctx context.Context, n int, refused magichour.Download)
 }
 
 func (p *Pipeline) freshLinks(ctx context.Context, job *tasks.Job, sources []tasks.Source) (map[int]magichour.Download, error) {
+	p.spend(ctx)
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if err != nil {
 		return nil, err

@@ -55,6 +55,7 @@ const (
 	codeInputRefused   = "input_refused"     // an s3:// input that no worker may read, or that can't be uploaded
 	codeInputMissing   = "input_missing"     // an s3:// input that is not there
 	codeVersion        = "later_version"     // written by a later version of Hourglass
+	codeWindow         = tasks.WindowFull    // as many projects render as may
 	codeTrouble        = "trouble"           // network, API or store does not work
 )
 
@@ -145,6 +146,7 @@ type setback struct {
 	class class
 	code  string
 	after time.Duration // 0: by the number of tries
+	turn  bool          // after is when it is its turn, and no earlier
 	text  string
 }
 
@@ -186,6 +188,9 @@ const (
 // 25 attempts take at least 24 hours; a create at least every ten minutes. The jitter only adds.
 func retryDelay(retried int, err error, task *asynq.Task) time.Duration {
 	var s *setback
+	if errors.As(err, &s) && s.turn {
+		return s.after + time.Second // Asynq knows whole seconds only, and would come before it
+	}
 	if errors.As(err, &s) && s.after > 0 {
 		return jitter(s.after, string(task.Payload()), retried)
 	}

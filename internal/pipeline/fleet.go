@@ -28,6 +28,7 @@ func (p *Pipeline) heldBack(s *StageHold) error {
 // tellFleet holds the stages of the fleet that would meet the same error. The job itself is saved by then:
 // asking the account may take its time, and the worker may be killed meanwhile.
 func (p *Pipeline) tellFleet(ctx context.Context, stage tasks.Stage, err error) {
+	p.brake(ctx, err)
 	var answer *magichour.Error
 	if v := classify(stage, err); v.class == held && errors.As(err, &answer) {
 		switch {
@@ -43,6 +44,7 @@ func (p *Pipeline) tellFleet(ctx context.Context, stage tasks.Stage, err error) 
 // fleet. The API's older answers have no code: then it is the account that knows.
 func (p *Pipeline) tellOfCredits(ctx context.Context, v verdict) {
 	var balance *int
+	p.spend(ctx)
 	if account, err := p.api.Account(ctx); err == nil {
 		credits := int(account.Credits)
 		balance = &credits
@@ -93,6 +95,7 @@ func (p *Pipeline) probe(ctx context.Context) error {
 	if mine, err := p.records.Turn(ctx, probeTurn, probeEvery); !mine || err != nil {
 		return err
 	}
+	p.spend(ctx)
 	account, err := p.api.Account(ctx)
 	if err != nil {
 		// Another worker may have a better key, or a better way to the API.

@@ -57,7 +57,7 @@ func (w *world) worker(p *process, key string) *Pipeline {
 		w.t.Fatal(err)
 	}
 	pipeline := New(api, w.stores(p), w.inputs(p), p.rdb, slog.New(slog.NewTextHandler(io.Discard, nil)), Settings{
-		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour,
+		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour, MaxRenders: w.renders, APIRate: w.rate,
 	})
 	pipeline.now, pipeline.holds.now = w.clock, w.clock
 	pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
@@ -219,6 +219,9 @@ type httpGate struct {
 func (g httpGate) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	if r.Method == http.MethodDelete {
 		g.p.w.witness(path.Base(r.URL.Path))
+	}
+	if r.Method == http.MethodPost {
+		g.p.w.witnessPurchase()
 	}
 	call := r.Method
 	media := r.Header.Get("Authorization") == ""

@@ -69,6 +69,9 @@ type world struct {
 	unproved []string          // deletes that came before the proof
 	frozen   bool              // a handler was overtaken by another one
 
+	renders int     // the limit of the window; 0: none
+	rate    float64 // of the API's budget; 0: none
+
 	litter func() []string // what copies left behind in the store that is no object
 }
 
@@ -300,6 +303,9 @@ func (w *world) sweepAfter(d time.Duration) bool {
 	met := len(w.met)
 	err := w.work(func() error {
 		_, err := w.pipeline.Sweep(w.t.Context())
+		if w.renders > 0 {
+			err = errors.Join(err, w.pipeline.sweepWindow(w.t.Context()))
+		}
 		return err
 	})
 	if err != nil && len(w.met) == met {

@@ -35,6 +35,7 @@ type Holds struct {
 
 	mu   sync.Mutex
 	seen []StageHold
+	slow bool // the brake is on
 	at   time.Time
 }
 
@@ -91,9 +92,15 @@ func (h *Holds) release(ctx context.Context, s StageHold) (bool, error) {
 
 // All returns every hold, in the order of the road.
 func (h *Holds) All(ctx context.Context) ([]StageHold, error) {
+	all, _, err := h.read(ctx)
+	return all, err
+}
+
+// read returns every hold, and whether the brake of the API's budget is on, which stands among them.
+func (h *Holds) read(ctx context.Context) ([]StageHold, bool, error) {
 	found, err := h.records.Holds(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var all []StageHold
 	for name, text := range found {
@@ -107,7 +114,7 @@ func (h *Holds) All(ctx context.Context) ([]StageHold, error) {
 	slices.SortFunc(all, func(a, b StageHold) int {
 		return cmp.Or(cmp.Compare(slices.Index(tasks.Stages(), a.Stage), slices.Index(tasks.Stages(), b.Stage)), cmp.Compare(a.Code, b.Code))
 	})
-	return all, nil
+	return all, records.Braked(found), nil
 }
 
 // holdsValid is for how long a worker believes what it has read: a look at every task would double
@@ -119,16 +126,23 @@ func (h *Holds) of(ctx context.Context, stage tasks.Stage) (*StageHold, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now := h.now(); h.at.IsZero() || now.Sub(h.at) >= holdsValid {
-		all, err := h.All(ctx)
+		all, slow, err := h.read(ctx)
 		if err != nil {
 			return nil, err
 		}
-		h.seen, h.at = all, now
+		h.seen, h.slow, h.at = all, slow, now
 	}
 	if i := slices.IndexFunc(h.seen, func(s StageHold) bool { return s.Stage == stage }); i >= 0 {
 		return &h.seen[i], nil
 	}
 	return nil, nil //nolint:nilnil // nothing holds it
+}
+
+// braked reports whether the API had too many calls, as was seen last.
+func (h *Holds) braked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.slow
 }
 
 // forget makes the next look a fresh one.

@@ -134,6 +134,7 @@ func (p *Pipeline) send(ctx context.Context, object storage.Input, file magichou
 	body, err := p.inputs.Open(ctx, object)
 	path := ""
 	if err == nil {
+		p.spend(ctx)
 		path, err = p.api.Upload(ctx, file, body)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errStopping) {

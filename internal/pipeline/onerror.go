@@ -21,10 +21,10 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: v.message}}
 }
 
-// setHold says why a job waits, or that it does not. When what a person had to mend is out of its way, its
-// age counts from then: the days that it was held are not its own.
+// setHold says why a job waits, or that it does not. When what a person had to mend is out of its way, or
+// the window has let it in, its age counts from then: the days that it was held are not its own.
 func (p *Pipeline) setHold(job *tasks.Job, h *tasks.Hold) {
-	if waitsForPerson(job.Hold) && !waitsForPerson(h) {
+	if notItsOwn(job.Hold) && !notItsOwn(h) {
 		at := p.now().UTC()
 		job.FreeSince = &at
 	}
@@ -52,6 +52,11 @@ func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 // waitsForPerson reports whether a job is held until somebody does something, rather than until
 // something passes.
 func waitsForPerson(h *tasks.Hold) bool {
+	return notItsOwn(h) && h.Code != codeWindow
+}
+
+// notItsOwn reports whether the time that a job waits for this is not held against it.
+func notItsOwn(h *tasks.Hold) bool {
 	return h != nil && h.Code != codeThrottled && h.Code != codeTrouble
 }
 

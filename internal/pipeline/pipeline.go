@@ -33,6 +33,8 @@ type Settings struct {
 	RecordTTL     time.Duration // how long ended jobs stay readable
 	TaskRetention time.Duration // how long finished tasks stay visible in Asynqmon
 	GiveUp        time.Duration // age at which an unfinished job fails
+	APIRate       float64       // calls a second to the API, over the fleet; 0: any number
+	MaxRenders    int           // projects that may render at once, over the fleet; 0: any number
 }
 
 // Pipeline handles the tasks of all stages. It is safe for concurrent use.

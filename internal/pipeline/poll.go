@@ -13,6 +13,9 @@ import (
 // poll asks how the render is doing. Whatever made it run, the answer comes from here: a
 // canceled render, for one, sends no webhook.
 func (p *Pipeline) poll(ctx context.Context, job *tasks.Job) (decision, error) {
+	if err := p.afford(ctx, tasks.StagePoll, job, 1); err != nil {
+		return nil, err
+	}
 	project, err := p.api.Project(ctx, operations.Kind(job.Kind), job.ProjectID)
 	if gone(project, err) {
 		return p.withoutProject(ctx, job, p.pollMissing)

@@ -160,6 +160,9 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 		return err
 	}
 	p.moved(ctx, r, job, rev)
+	if !mayRender(job.State) && (mayRender(from) || from == job.State) {
+		p.leaveWindow(ctx, job.ID, job.Epoch)
+	}
 	if from != job.State {
 		// What is left in the index by mistake is cleared by whoever lists it.
 		_ = p.records.Exit(ctx, string(from), job.ID, entered)

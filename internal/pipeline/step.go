@@ -14,8 +14,9 @@ import (
 
 // An outcome is what is left to do once a decision is saved.
 type outcome struct {
-	in  time.Duration // delay of the next task
-	err error         // what the queue is told; nil acknowledges the task
+	in    time.Duration // delay of the next task
+	err   error         // what the queue is told; nil acknowledges the task
+	waits bool          // there is no next task for now; in is when the sweeper looks at the job
 }
 
 // A decision is the pure half of a stage: it changes the record as it stands and says what is
@@ -48,6 +49,9 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	if out.err != nil {
 		p.logSetback(ctx, r.job, payload.Stage(), out.err)
 		return out.err
+	}
+	if out.waits {
+		return nil
 	}
 	if err := p.handOn(ctx, r, out.in); err != nil {
 		return err
@@ -91,10 +95,13 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		return outcome{}, err
 	}
 	decide, err := p.runUnless(ctx, hold, stage, r)
+	var turn *setback // to call the API
 	switch {
 	case err != nil && ctx.Err() != nil:
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
+	case errors.As(err, &turn):
+		return outcome{err: turn}, nil
 	case err != nil:
 		retried, _ := asynq.GetRetryCount(ctx)
 		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))

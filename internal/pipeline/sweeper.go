@@ -87,6 +87,9 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep failed; the next one tries again", "reason", err)
 		}
+		if err := p.sweepWindow(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "window not looked at; the next sweep does", "reason", err)
+		}
 		p.tidyStore(ctx)
 	}
 }
@@ -120,6 +123,9 @@ func (p *Pipeline) sweepActive(ctx context.Context, r *record) error {
 	}
 	info, err := p.inspector.GetTaskInfo(next.Stage().Queue(), tasks.TaskID(next))
 	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+		if waits, err := p.stillWaits(ctx, r.job); waits || err != nil {
+			return err
+		}
 		p.log.WarnContext(ctx, "task lost; enqueued again", "job", r.job.ID, "task", tasks.TaskID(next))
 		if err := p.records.SetDeadline(ctx, r.job.ID, grace); err != nil {
 			return err
@@ -137,6 +143,9 @@ func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInf
 	p.log.DebugContext(ctx, "job overdue", "job", r.job.ID, "state", r.job.State, "task", info.ID, "task_state", info.State.String())
 	switch info.State {
 	case asynq.TaskStateCompleted:
+		if waits, err := p.stillWaits(ctx, r.job); waits || err != nil {
+			return err
+		}
 		return p.putBack(ctx, r, nextEpoch)
 	case asynq.TaskStateArchived:
 		return p.putBack(ctx, r, p.afterArchived(r.job, info))

@@ -18,6 +18,8 @@
 //	hourglass:{fleet}:sightings…      three sorted sets: projects that webhooks have shown
 //	hourglass:{<job>}:woken           string, expires: a webhook wants the job polled at once
 //	hourglass:{fleet}:upload:<id>     string, expires: a file that Magic Hour holds, as JSON
+//	hourglass:{fleet}:window:…        how many projects may render: see window.go
+//	hourglass:{fleet}:budget…         how many calls may be made: see budget.go
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 

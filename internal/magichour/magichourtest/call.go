@@ -46,6 +46,8 @@ type reply struct {
 	body    any // as JSON; nil for none
 	project *project
 	detail  string
+
+	retryAfter string // the header
 }
 
 // handle makes a handler a route: it reads the body, lets faults have their way, checks
@@ -95,7 +97,12 @@ func (s *Server) reply(req *request, h handler, fault *Fault) reply {
 	defer s.mu.Unlock()
 	s.settle()
 	answer := refuse(http.StatusUnauthorized, "Unauthorized")
-	if s.authorized(req.authorization) {
+	switch {
+	case !s.limiter.take(s.options):
+		answer = refuse(http.StatusTooManyRequests, "Too Many Requests")
+		answer.retryAfter = "1"
+		s.ledger.totals.Throttled++
+	case s.authorized(req.authorization):
 		answer = h(req)
 	}
 	event := Event{Call: req.call, Project: req.id, Status: answer.status, Detail: answer.detail}
@@ -140,6 +147,9 @@ func refuse(status int, message string) reply {
 }
 
 func (r reply) write(w http.ResponseWriter) {
+	if r.retryAfter != "" {
+		w.Header().Set("Retry-After", r.retryAfter)
+	}
 	if r.body == nil {
 		w.WriteHeader(r.status)
 		return

@@ -25,6 +25,7 @@ type Totals struct {
 	Deletes    int `json:"deletes"`    // deletes that took effect
 	Webhooks   int `json:"webhooks"`   // events sent, every attempt
 	Violations int `json:"violations"` // things that a good client never does
+	Throttled  int `json:"throttled"`  // calls above Options.Rate
 	Charged    int `json:"charged"`    // credits
 	Refunded   int `json:"refunded"`   // credits given back, estimates that were too high included
 	Credits    int `json:"credits"`    // the balance now

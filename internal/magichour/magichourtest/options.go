@@ -61,6 +61,10 @@ type Options struct {
 	// Default: 0, small real media that play.
 	OutputSize int64
 
+	// Rate is how many calls of the API a second are taken, after a burst of RateBurst; others are
+	// answered 429, and Retry-After 1. Default: any number, and a burst of one second's worth.
+	Rate, RateBurst float64
+
 	// URLTTL is how long signed URLs live. Default: 24 hours.
 	URLTTL time.Duration
 
@@ -89,6 +93,7 @@ func (o Options) withDefaults() Options {
 	o.MediaURL = strings.TrimSuffix(o.MediaURL, "/")
 	o.BasePath = strings.TrimSuffix(o.BasePath, "/")
 	o.Credits = max(0, cmp.Or(o.Credits, defaultCredits))
+	o.RateBurst = cmp.Or(o.RateBurst, max(1, o.Rate))
 	o.TimeScale = cmp.Or(o.TimeScale, 1)
 	o.URLTTL = cmp.Or(o.URLTTL, 24*time.Hour)
 	o.DeletedAs = cmp.Or(o.DeletedAs, Gone)

@@ -29,6 +29,7 @@ type Server struct {
 	script   []Behavior // of the next ones, instead
 	faults   []*Fault
 	ledger   ledger
+	limiter  limiter
 	uploads  map[string]*upload
 	webhooks Webhooks
 	outbox   []*delivery

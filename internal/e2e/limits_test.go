@@ -1,0 +1,223 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// limitsJobs is how many jobs the tests of limits make: few, unless HOURGLASS_LIMITS_JOBS says another number. With
+// 1000 and more, a worker is killed every half minute.
+func limitsJobs(t *testing.T, few int) int {
+	t.Helper()
+	text := os.Getenv("HOURGLASS_LIMITS_JOBS")
+	if text == "" {
+		return few
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// submitMany submits so many jobs at once: PREFIX-0, PREFIX-1, ...
+func (f *fleet) submitMany(prefix string, n int, o tasks.Options) (ids []string) {
+	f.t.Helper()
+	var submitting sync.WaitGroup
+	next := make(chan string)
+	for range 16 {
+		submitting.Go(func() {
+			for id := range next {
+				r := request(2)
+				r.ID, r.Options = id, o
+				if _, err := f.client.Submit(f.t.Context(), r); err != nil {
+					f.t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("%s-%d", prefix, i))
+		next <- ids[i]
+	}
+	close(next)
+	submitting.Wait()
+	return ids
+}
+
+// bought are the jobs of the projects at the API, in the order in which they were bought, and how many render.
+func (f *fleet) bought() (jobs []string, rendering int) {
+	f.t.Helper()
+	var projects []struct{ Name, Status string }
+	f.get(f.api+"/_fake/projects", &projects)
+	for _, p := range projects {
+		jobs = append(jobs, p.Name[strings.LastIndex(p.Name, "[")+1:strings.LastIndex(p.Name, "~")])
+		if p.Status == "queued" || p.Status == "rendering" {
+			rendering++
+		}
+	}
+	return jobs, rendering
+}
+
+// TestWindowOfAFleet: one tenant's many jobs do not hold up another's few, nor what is urgent; and a worker is
+// killed meanwhile. There are never more renders than may be, and in the end no slot is missing.
+func TestWindowOfAFleet(t *testing.T) {
+	t.Parallel()
+	const renders = 10
+	f := newFleet(t, "--render", "500ms")
+	limit := fmt.Sprintf("HOURGLASS_MAX_RENDERS=%d", renders)
+	victim, _ := f.startWorker(limit)
+	f.startWorker(limit)
+	watching, watched := make(chan struct{}), make(chan int)
+	go func() {
+		most := 0
+		for {
+			select {
+			case <-watching:
+				watched <- most
+				return
+			case <-time.After(100 * time.Millisecond):
+				_, n := f.bought()
+				most = max(most, n)
+			}
+		}
+	}()
+	all := f.submitMany("a", limitsJobs(t, 120), tasks.Options{Tenant: "a"})
+	f.eventually("some are bought", func() bool { jobs, _ := f.bought(); return len(jobs) > renders })
+	before, _ := f.bought()
+	few := f.submitMany("b", 5, tasks.Options{Tenant: "b"})
+	urgent := f.submitMany("urgent", 3, tasks.Options{Tenant: "a", Priority: tasks.High})
+	f.eventually("those of b and what is urgent are bought", func() bool {
+		jobs, _ := f.bought()
+		return holdsAll(jobs, few) && holdsAll(jobs, urgent)
+	})
+	jobs, _ := f.bought()
+	for i, id := range jobs {
+		if late := i - len(before) - 2*renders; late > 0 && !strings.HasPrefix(id, "a-") {
+			t.Errorf("%s was bought as number %d, when %d had been before it was there", id, i+1, len(before))
+		}
+	}
+	kill := func() {
+		victim.signal(syscall.SIGKILL)
+		victim, _ = f.startWorker(limit)
+	}
+	kill()
+	all = append(append(all, few...), urgent...)
+	killed := time.Now()
+	f.settleAll(all, func() {
+		if jobs, _ := f.bought(); len(all) >= 1000 && len(jobs) < len(all)*9/10 && time.Since(killed) > 30*time.Second {
+			killed = time.Now()
+			kill()
+		}
+	})
+	close(watching)
+	if most := <-watched; most > renders || most < renders/2 {
+		t.Errorf("up to %d projects were rendering at once, of %d that may", most, renders)
+	}
+	f.eventually("the window is empty", func() bool {
+		return f.rdb.Exists(t.Context(), "hourglass:{fleet}:window:slots", "hourglass:{fleet}:window:waiting").Val() == 0
+	})
+	if got := f.totals(); got.Creates != len(all) || got.Violations != 0 {
+		t.Errorf("%d creates for %d jobs, %d violations", got.Creates, len(all), got.Violations)
+	}
+}
+
+func holdsAll(all, some []string) bool {
+	has := map[string]bool{}
+	for _, one := range all {
+		has[one] = true
+	}
+	for _, one := range some {
+		if !has[one] {
+			return false
+		}
+	}
+	return true
+}
+
+// settleAll waits until every job has come to its end. What is parked, since its worker was killed in the middle of
+// the purchase, is given up.
+func (f *fleet) settleAll(ids []string, meanwhile func()) {
+	f.t.Helper()
+	deadline := time.Now().Add(4*time.Minute + time.Duration(len(ids))*time.Second/2)
+	for len(ids) > 0 {
+		job, err := f.client.Job(f.t.Context(), ids[0])
+		switch {
+		case err != nil:
+			f.t.Fatal(err)
+		case job.State == tasks.Unknown:
+			if _, err := f.client.Resolve(f.t.Context(), job.ID, tasks.Resolution{Fail: true}); err != nil {
+				f.t.Fatal(err)
+			}
+		case job.State.Ended():
+			ids = ids[1:]
+			continue
+		case time.Now().After(deadline):
+			f.t.Fatalf("%s is still %s, held by %+v, and %d more", job.ID, job.State, job.Hold, len(ids))
+		}
+		meanwhile()
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// TestRateOfAFleet: many jobs at once, of which each wants to be polled more often than the rate allows. No call is
+// refused, and the creates have their share.
+func TestRateOfAFleet(t *testing.T) {
+	t.Parallel()
+	const share = 0.4
+	n, rate := limitsJobs(t, 250), 50
+	if n >= 1000 {
+		rate = 100
+	}
+	f := newFleet(t, "--render", "1h", "--rate", strconv.Itoa(rate), "--rate-burst", strconv.Itoa(rate*3/2))
+	limit := fmt.Sprintf("HOURGLASS_API_RATE=%d", rate)
+	f.startWorker(limit)
+	_, addr := f.startWorker(limit)
+	began := time.Now()
+	f.submitMany("job", n, tasks.Options{})
+	want := time.Duration(float64(n) / (float64(rate) * share) * float64(time.Second))
+	most, looks, active, early := 0, 0, 0, 0.0
+	for f.totals().Creates < n {
+		if time.Since(began) > 2*want+time.Minute {
+			t.Fatalf("%d of %d creates in %s, want about %s", f.totals().Creates, n, time.Since(began), want)
+		}
+		if info, err := f.inspector.GetQueueInfo(tasks.StageCreate.Queue()); err == nil {
+			looks, active, most = looks+1, active+info.Active, max(most, info.Active)
+		}
+		if early == 0 && f.totals().Creates > n/4 {
+			early = f.memory(addr)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	took := time.Since(began)
+	got := f.totals()
+	if end := f.memory(addr); end > 1.5*early {
+		t.Errorf("the worker grew from %.0f to %.0f MiB", early, end)
+	}
+	t.Logf("%d creates in %s (their share: %s), %d polls, %d calls refused; %.1f creates active at a look, at most %d", n, took, want, got.Polls, got.Throttled, float64(active)/float64(looks), most)
+	if took > want*11/10+2*time.Second || got.Throttled != 0 || got.Creates != n {
+		t.Errorf("%d creates in %s, want %s; %d calls were refused", got.Creates, took, want, got.Throttled)
+	}
+}
+
+// memory is what a worker needs, in MiB.
+func (f *fleet) memory(addr string) float64 {
+	f.t.Helper()
+	var text []byte
+	f.get(addr+"/metrics", &text)
+	_, rest, _ := strings.Cut(string(text), "\nprocess_resident_memory_bytes ")
+	number, _, _ := strings.Cut(rest, "\n")
+	bytes, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return bytes / (1 << 20)
+}
