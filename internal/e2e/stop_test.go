@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,7 +102,9 @@ func uploads(t *testing.T, server testservers.S3) (keys []string) {
 		t.Fatal(err)
 	}
 	for _, u := range list.Uploads {
-		keys = append(keys, aws.ToString(u.Key))
+		if key := aws.ToString(u.Key); !strings.Contains(key, ".hourglass-check") { // by which a worker tries the store
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }
