@@ -207,6 +207,7 @@ func (u *uploader) upload(ctx context.Context, f *files) error {
 		}
 		first[contentOf(l)] = l
 		left <- l
+		_, _ = fmt.Fprintf(u.stderr, "uploading %s (%d bytes)\n", l.name, l.file.Size)
 	}
 	close(left)
 	sending.Wait()
@@ -234,7 +235,6 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	if err != nil || info.Size() != l.file.Size || !info.ModTime().Equal(l.modified) {
 		return errors.Join(l.changed(), err, file.Close())
 	}
-	_, _ = fmt.Fprintf(u.stderr, "uploading %s (%d bytes)\n", l.name, l.file.Size)
 	sum, at := sha256.New(), time.Now()
 	body := struct {
 		io.Reader
