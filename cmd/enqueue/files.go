@@ -242,7 +242,7 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	}{io.TeeReader(io.LimitReader(file, l.file.Size), sum), file}
 	path, err := u.api.Upload(ctx, l.file, body)
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
 		// In words only: it is not Redis that could not be reached.
@@ -250,10 +250,16 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	case hex.EncodeToString(sum.Sum(nil)) != l.sum:
 		return l.changed()
 	}
-	l.path, l.there = path, true
 	content, err := u.contentOf(l)
 	if err != nil {
 		return err
 	}
-	return u.store.KeepUpload(ctx, content, records.Upload{FilePath: path, At: at}, magichour.UploadLife)
+	// What is uploaded is remembered, also if another file has just ended the call.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+	defer cancel()
+	up, err := u.store.KeepUpload(ctx, content, records.Upload{FilePath: path, At: at}, magichour.UploadLife)
+	l.path, l.there = up.FilePath, true // who has uploaded it at the same time may have been first
+	return err
 }
+
+const keepWithin = 10 * time.Second
