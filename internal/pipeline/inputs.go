@@ -28,14 +28,14 @@ func (p *Pipeline) uploadInputs(ctx context.Context, r *record) (stays bool, err
 	}
 	began := false
 	for _, a := range wanted {
-		if in, there := uploaded(r.job, a, p.now()); there {
-			mine, err := p.isOfAccount(a, in)
-			if err != nil {
+		in, there := uploaded(r.job, a, p.now())
+		if there {
+			if there, err = p.isOfAccount(a, in); err != nil {
 				return true, err
 			}
-			if mine {
-				continue
-			}
+		}
+		if there {
+			continue
 		}
 		began = true
 		if stays, err := p.uploadInput(ctx, r, a); !stays || err != nil {
