@@ -22,7 +22,7 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	@scripts/install-tools
 	go vet ./...
 	go test -race -timeout 9m $(or $(ARGS),./...)
-	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults|TestLargeFile)$$' ./internal/pipeline)
+	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults|TestLargeFile|TestS3AnyRequestFails)$$' ./internal/pipeline ./internal/storage)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/ ./network/)
 	$(if $(ARGS),,go test -C test/bench -timeout 5m .)
 

@@ -151,6 +151,7 @@ type Input struct {
 	Type       string    `json:"type"`      // as which it was uploaded: video, audio or image
 	ETag       string    `json:"etag"`      // of the content that was uploaded
 	Size       int64     `json:"size"`      // bytes
+	Content    string    `json:"content"`   // names content and account: what the fleet remembers the upload by
 	FilePath   string    `json:"file_path"` // at Magic Hour
 	UploadedAt time.Time `json:"uploaded_at"`
 }

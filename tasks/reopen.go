@@ -64,7 +64,7 @@ func (j *Job) Retry(recreate bool, at time.Time) error {
 	case j.Mark() != nil:
 		j.Park(UnknownOutcome, "it failed while nobody knew whether its project had been made and charged")
 	case j.ProjectID == "":
-		j.State = Pending
+		j.State, j.Inputs = Pending, nil // it is bought with the objects as they are by then
 	case stage == StageDownload:
 		j.State = Storing
 	default:
@@ -92,7 +92,7 @@ func (j *Job) recreate(at time.Time) {
 	if j.ProjectID != "" {
 		j.Earlier = append(j.Earlier, j.ProjectID)
 	}
-	j.State = Pending
+	j.State, j.Inputs = Pending, nil
 	j.ProjectID, j.ProjectAt, j.RemoteStatus, j.CreditsCharged = "", nil, "", 0
 	j.Polls, j.Unproved, j.Sources, j.Outputs = 0, 0, nil, []Output{}
 }

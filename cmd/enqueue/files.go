@@ -207,6 +207,7 @@ func (u *uploader) upload(ctx context.Context, f *files) error {
 		}
 		first[contentOf(l)] = l
 		left <- l
+		_, _ = fmt.Fprintf(u.stderr, "uploading %s (%d bytes)\n", l.name, l.file.Size)
 	}
 	close(left)
 	sending.Wait()
@@ -234,7 +235,6 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	if err != nil || info.Size() != l.file.Size || !info.ModTime().Equal(l.modified) {
 		return errors.Join(l.changed(), err, file.Close())
 	}
-	_, _ = fmt.Fprintf(u.stderr, "uploading %s (%d bytes)\n", l.name, l.file.Size)
 	sum, at := sha256.New(), time.Now()
 	body := struct {
 		io.Reader
@@ -242,7 +242,7 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	}{io.TeeReader(io.LimitReader(file, l.file.Size), sum), file}
 	path, err := u.api.Upload(ctx, l.file, body)
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
 		// In words only: it is not Redis that could not be reached.
@@ -250,10 +250,16 @@ func (u *uploader) send(ctx context.Context, l *localFile) error {
 	case hex.EncodeToString(sum.Sum(nil)) != l.sum:
 		return l.changed()
 	}
-	l.path, l.there = path, true
 	content, err := u.contentOf(l)
 	if err != nil {
 		return err
 	}
-	return u.store.KeepUpload(ctx, content, records.Upload{FilePath: path, At: at}, magichour.UploadLife)
+	// What is uploaded is remembered, also if another file has just ended the call.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+	defer cancel()
+	up, err := u.store.KeepUpload(ctx, content, records.Upload{FilePath: path, At: at}, magichour.UploadLife)
+	l.path, l.there = up.FilePath, true // who has uploaded it at the same time may have been first
+	return err
 }
+
+const keepWithin = 10 * time.Second

@@ -201,6 +201,32 @@ func TestFileThatChanges(t *testing.T) {
 	}
 }
 
+// TestUploadOfTwoCallers: of two who upload the same file at the same time, both name the path of the first, so
+// that the same request under the same id stays one job.
+//
+//nolint:paralleltest // sets variables
+func TestUploadOfTwoCallers(t *testing.T) {
+	d := newDesk(t)
+	name := d.file("face.png", "a face")
+	var callers [2]files
+	for i := range callers {
+		if _, _, err := callers[i].standIn("photo-colorizer", []byte(`{"assets":{"image_file_path":"`+name+`"}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.uploader().recall(t.Context(), &callers[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range callers {
+		if err := d.uploader().upload(t.Context(), &callers[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first, second := callers[0].all[0].path, callers[1].all[0].path; first != second || d.uploads() != 2 {
+		t.Errorf("named as %s and %s after %d uploads", first, second, d.uploads())
+	}
+}
+
 func (d *desk) uploader() *uploader {
 	d.t.Helper()
 	api, err := magichour.New(d.fake.URL(), func() (string, error) { return "mhk_live_canary", nil })

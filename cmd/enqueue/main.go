@@ -60,7 +60,7 @@ func exitCode(err error, stderr io.Writer) int {
 	_, _ = fmt.Fprintf(stderr, "enqueue: %v\n", err)
 	code := codeOf(err)
 	if code == exitExists {
-		_, _ = fmt.Fprintln(stderr, "give the request an id of its own; options, such as --overwrite and --priority, are part of a request")
+		_, _ = fmt.Fprintln(stderr, "see the job that has the id with enqueue status. To give the request an id of its own makes it another job, which is paid for; options, such as --overwrite and --priority, are part of a request, and so is the upload of a local file, which is remembered for six days")
 	}
 	return code
 }

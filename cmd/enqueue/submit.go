@@ -53,55 +53,64 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			if err != nil {
 				return err
 			}
-			local, given := &files{}, request.Body
-			var named bool
-			var wrong error
-			request.Body, named, wrong = local.standIn(request.Operation, given)
-			checked, err := tasks.NewJob(request, time.Now())
-			if err := errors.Join(wrong, err); err != nil {
-				return err // what can't be accepted need not wait for Redis
-			}
-			if c.Bool(dryRun) {
-				printWarnings(checked, stderr)
-				l := lineOf(checked)
-				if named {
-					l.Body = given
-				}
-				return l.write(stdout)
-			}
-			var api *magichour.Client
-			if named {
-				if api, err = newAPI(c); err != nil {
-					return err
-				}
-			}
-			signal.Ignore(syscall.SIGPIPE) // see printAccepted
-			return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
-				client := tasks.NewClient(rdb)
-				if api != nil {
-					u := &uploader{api, records.New(rdb), stderr}
-					if request.Body, err = u.bring(ctx, local, request, given, client); err != nil {
-						return err
-					}
-				}
-				job, err := client.Submit(ctx, request)
-				if err != nil && job != nil && !errors.Is(err, tasks.ErrExists) {
-					return fmt.Errorf("job %s may have been accepted: submit it again with --id %s, which is safe: %w", job.ID, job.ID, err)
-				}
-				if err != nil {
-					return err
-				}
-				if job.State != tasks.Pending {
-					_, _ = fmt.Fprintf(stderr, "job %s exists already and is %s\n", job.ID, job.State)
-				}
-				printWarnings(job, stderr)
-				if c.Bool("wait") {
-					return wait(ctx, client, []string{job.ID}, c.Bool("json"), stdout, stderr)
-				}
-				return printAccepted(stdout, job, c.Bool("json"))
-			})
+			return submit(ctx, c, request, stdout, stderr)
 		},
 	}
+}
+
+func submit(ctx context.Context, c *cli.Command, request tasks.Request, stdout, stderr io.Writer) error {
+	local, given := &files{}, request.Body
+	var named bool
+	var wrong error
+	request.Body, named, wrong = local.standIn(request.Operation, given)
+	checked, err := tasks.NewJob(request, time.Now())
+	if err := errors.Join(wrong, err); err != nil {
+		return err // what can't be accepted need not wait for Redis
+	}
+	if c.Bool(dryRun) {
+		printWarnings(checked, stderr)
+		l := lineOf(checked)
+		if named {
+			l.Body = given
+		}
+		return l.write(stdout)
+	}
+	var api *magichour.Client
+	if named {
+		if api, err = newAPI(c); err != nil {
+			return err
+		}
+	}
+	signal.Ignore(syscall.SIGPIPE) // see printAccepted
+	return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
+		client := tasks.NewClient(rdb)
+		if api != nil {
+			u := &uploader{api, records.New(rdb), stderr}
+			if request.Body, err = u.bring(ctx, local, request, given, client); err != nil {
+				return err
+			}
+		}
+		return handIn(ctx, c, client, request, stdout, stderr)
+	})
+}
+
+// handIn submits a request that nothing is to be said against any more.
+func handIn(ctx context.Context, c *cli.Command, client *tasks.Client, request tasks.Request, stdout, stderr io.Writer) error {
+	job, err := client.Submit(ctx, request)
+	if err != nil && job != nil && !errors.Is(err, tasks.ErrExists) {
+		return fmt.Errorf("job %s may have been accepted: submit it again with --id %s, which is safe: %w", job.ID, job.ID, err)
+	}
+	if err != nil {
+		return err
+	}
+	if job.State != tasks.Pending {
+		_, _ = fmt.Fprintf(stderr, "job %s exists already and is %s\n", job.ID, job.State)
+	}
+	printWarnings(job, stderr)
+	if c.Bool("wait") {
+		return wait(ctx, client, []string{job.ID}, c.Bool("json"), stdout, stderr)
+	}
+	return printAccepted(stdout, job, c.Bool("json"))
 }
 
 // bring uploads the files of one request, and returns its body with their paths. The id is looked at before.

@@ -83,13 +83,18 @@ func (s *stream) plausible(resp *answer) error {
 	return nil
 }
 
+// encoding is what was done to the bytes of a file, which nobody has asked for; usually nothing.
+func encoding(resp *http.Response) string {
+	return strings.TrimPrefix(resp.Header.Get("Content-Encoding"), "identity")
+}
+
 // implausible refuses a 200 that is no media: nothing at all, or a page that a proxy has put in
 // the place of a file. Such an answer passes, and must not be stored as the copy.
 func implausible(resp *http.Response) error {
 	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
-	case resp.Header.Get("Content-Encoding") != "" && resp.Header.Get("Content-Encoding") != "identity":
-		return fmt.Errorf("status 200, but encoded (%s): these are not the bytes of the file", clip(Redact(resp.Header.Get("Content-Encoding"))))
+	case encoding(resp) != "":
+		return fmt.Errorf("status 200, but encoded (%s): these are not the bytes of the file", clip(Redact(encoding(resp))))
 	case resp.ContentLength == 0:
 		return errors.New("status 200, but an empty file")
 	case err == nil && (strings.HasPrefix(media, "text/") || media == "application/json" || media == "application/xml"):

@@ -136,7 +136,7 @@ func (s *stream) resume(why error) error {
 func (s *stream) goesOn(resp *answer) (bool, error) {
 	from, end, total, ok := contentRange(resp.Header.Get("Content-Range"))
 	tag := resp.Header.Get("ETag")
-	same := ok && max(total, s.size) >= 0 && (total < 0 || s.size < 0 || total == s.size) && (tag == "" || tag == s.tag)
+	same := ok && encoding(resp.Response) == "" && max(total, s.size) >= 0 && (total < 0 || s.size < 0 || total == s.size) && (tag == "" || tag == s.tag)
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && same && from == s.at:
 		s.size = max(total, s.size)

@@ -83,14 +83,15 @@ func TestShortRanges(t *testing.T) {
 // TestClosedWhileRead: whoever needs no more of a file does not wait for a host that is silent.
 func TestClosedWhileRead(t *testing.T) {
 	t.Parallel()
-	for name, silence := range map[string]trick{"in the body": stallsAfter(10), "before an answer": silent} {
+	for name, script := range map[string][]trick{"in the body": {stallsAfter(10)}, "before an answer": {cutAfter(10), silent}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reached := make(chan struct{})
-			h := &host{file: file(), tag: `"first"`, script: []trick{cutAfter(10), func(h *host, w http.ResponseWriter, r *http.Request) bool {
+			last := script[len(script)-1]
+			h := &host{file: file(), tag: `"first"`, script: append(script[:len(script)-1:len(script)-1], func(h *host, w http.ResponseWriter, r *http.Request) bool {
 				close(reached)
-				return silence(h, w, r)
-			}}}
+				return last(h, w, r)
+			})}
 			c := impatient(t, h)
 			c.IdleLimit = time.Hour
 			media, err := c.Open(t.Context(), Download{URL: c.base.String() + "/v.mp4"}, nil)

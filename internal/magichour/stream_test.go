@@ -184,6 +184,10 @@ func TestResume(t *testing.T) {
 		{"another range", tag, []trick{cutAfter(1000), partial("bytes 999-199999/200000", tag)}, ErrChanged, nil},
 		{"another length", tag, []trick{cutAfter(fileSize / 2), partial("bytes 100000-199999/200001", tag)}, ErrChanged, nil},
 		{"another tag", tag, []trick{cutAfter(fileSize / 2), partial("bytes 100000-199999/200000", `"other"`)}, ErrChanged, nil},
+		{"an encoded rest", tag, []trick{cutAfter(fileSize / 2), func(h *host, w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Content-Encoding", "gzip")
+			return partial("bytes 100000-199999/200000", tag)(h, w, r)
+		}}, ErrChanged, nil},
 		{"no range told", tag, []trick{cutAfter(fileSize / 2), partial("", tag)}, ErrChanged, nil},
 		{"shorter than before", tag, []trick{cutAfter(fileSize / 2), func(h *host, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Range", "bytes */1000")

@@ -3,6 +3,7 @@ package operations
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,7 @@ const (
 	badAsset = "must be an http(s) URL whose path ends in a supported extension (.png, .mp4, .mp3, ...), " +
 		"s3://bucket/key with such a key, a library URL (https://magichour.ai/my-library?videoId=...), " +
 		"or the path of an uploaded file (api-assets/...)"
-	badObject = "must be s3://bucket/key, where the key is at most 1024 bytes long and ends in a supported extension (.png, .mp4, .mp3, ...)"
+	badObject = "must be s3://bucket/key, where the bucket is its bare name, and the key at most 1024 bytes long, without . or .. between slashes, and ends in a supported extension (.png, .mp4, .mp3, ...)"
 )
 
 // uploadPrefixes begin the paths that the API gives to files it holds.
@@ -93,7 +94,7 @@ func assetMessage(asset string, takesGIF bool) string {
 		return ""
 	}
 	if isObject(asset) { // object keys need not parse as URLs
-		if bucket, key := splitObject(asset); bucket == "" || len(key) > longestKey || !supported(key, takesGIF) {
+		if bucket, key := splitObject(asset); !bucketName.MatchString(bucket) || len(key) > longestKey || leadsElsewhere(key) || !supported(key, takesGIF) {
 			return badObject
 		}
 		return ""
@@ -116,6 +117,16 @@ const (
 	objectScheme = "s3://"
 	longestKey   = 1024 // bytes; S3's own limit
 )
+
+// bucketName lets the name of a bucket pass, and nothing that is more: errors repeat it, so no key and
+// password may stand before it. Old buckets have capitals and underscores.
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$`)
+
+// leadsElsewhere reports whether somebody on the way could take a key for another one: gateways and proxies
+// resolve dots.
+func leadsElsewhere(key string) bool {
+	return slices.ContainsFunc(strings.Split(key, "/"), func(s string) bool { return s == "." || s == ".." })
+}
 
 func isObject(asset string) bool {
 	return len(asset) >= len(objectScheme) && strings.EqualFold(asset[:len(objectScheme)], objectScheme)

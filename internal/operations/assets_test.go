@@ -42,6 +42,11 @@ func TestAssetMessage(t *testing.T) {
 		{"an object", "s3://bucket/cover.png", ""},
 		{"an object whose key is no URL", "S3://bucket/100%/a?b#c d.PNG", ""},
 		{"an object whose key begins with a slash", "s3://bucket//cover.png", ""},
+		{"an object of an old bucket", "s3://Old_Bucket.1/cover.png", ""},
+		{"a key and a secret in the place of a bucket", "s3://AKIA:secret@bucket/cover.png", badObject},
+		{"an ARN", "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/x/cover.png", badObject},
+		{"a bucket with a line of its own", "s3://bucket\nx/cover.png", badObject},
+		{"an object whose key leads elsewhere", "s3://bucket/a/../cover.png", badObject},
 		{"an object without a bucket", "s3:///cover.png", badObject},
 		{"an object without a key", "s3://bucket.png", badObject},
 		{"a folder of a bucket", "s3://bucket/a.png/", badObject},
@@ -70,9 +75,9 @@ func TestAssetsAreCheckedWhereverTheyStand(t *testing.T) {
 		{"a field", "photo-colorizer", `{"assets":{"image_file_path":"a.png"}}`, []string{"assets.image_file_path: " + badAsset}},
 		{"said once", "photo-colorizer", `{"assets":{"image_file_path":""}}`, []string{"assets.image_file_path: must not be empty"}},
 		{"empty where the schema lets it be", "image-background-remover", `{"assets":{"image_file_path":""}}`, []string{"assets.image_file_path: must not be empty"}},
-		{"a list", "ai-image-editor", `{"style":{"prompt":"x"},"assets":{"image_file_paths":["image/1.png","s3://b/2.svg"]}}`, []string{"assets.image_file_paths[1]: " + badObject}},
+		{"a list", "ai-image-editor", `{"style":{"prompt":"x"},"assets":{"image_file_paths":["image/1.png","s3://bucket/2.svg"]}}`, []string{"assets.image_file_paths[1]: " + badObject}},
 		{"a list of objects", "face-swap-photo", `{"assets":{"target_file_path":"image/1.png","face_swap_mode":"individual-faces","face_mappings":[{"original_face":"image/1.png","new_face":"b.png"}]}}`, []string{"assets.face_mappings[0].new_face: " + badAsset}},
-		{"together with the schema's findings", "lip-sync", `{"start_seconds":0,"assets":{"audio_file_path":"s3://b/a.txt"}}`, []string{
+		{"together with the schema's findings", "lip-sync", `{"start_seconds":0,"assets":{"audio_file_path":"s3://bucket/a.txt"}}`, []string{
 			"assets.audio_file_path: " + badObject, "assets.video_source: required", "end_seconds: required",
 		}},
 		{"a gif is no video to lip-sync", "lip-sync", `{"start_seconds":0,"end_seconds":1,"assets":{"audio_file_path":"audio/1.mp3","video_source":"file","video_file_path":"https://example.com/a.gif"}}`, []string{"assets.video_file_path: " + badAsset}},
@@ -94,6 +99,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		"https://s3cret:s3cret@example.com/?a.png",
 		"https://example.com:s3cret/a.png",
 		"s3://bucket/a.png?s3cret",
+		"s3://AKIA:s3cret@bucket/a.png",
+		"https:/example.com/a.png?s3cret",
 		"%zz?s3cret",
 	} {
 		_, err := operation(t, "photo-colorizer").Validate([]byte(`{"assets":{"image_file_path":"` + asset + `"}}`))

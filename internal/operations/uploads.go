@@ -2,6 +2,7 @@ package operations
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -29,10 +30,13 @@ func (a Asset) Object() (bucket, key string, ok bool) {
 }
 
 // Local reports whether an asset is none that [Operation.Validate] could accept but perhaps the name of
-// a file: it is neither a URL of any scheme nor the path of an uploaded file.
+// a file: it is neither the path of an uploaded file nor a URL of any scheme, not even a mistyped one, whose
+// query may be a signature. A single letter before a colon is a drive.
 func (a Asset) Local() bool {
-	return a.Ref != "" && !isUploaded(a.Ref) && !strings.Contains(a.Ref, "://")
+	return a.Ref != "" && !isUploaded(a.Ref) && !likeURL.MatchString(a.Ref)
 }
+
+var likeURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:|://`)
 
 // AssetsOf lists the assets of a request. A body that is no JSON object has none: [Operation.Validate]
 // says what is wrong with it.

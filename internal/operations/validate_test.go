@@ -26,7 +26,7 @@ func TestValidateAcceptsWhatTheAPITakes(t *testing.T) {
 		{"subtitles of a look of defaults", "auto-subtitle-generator", `{"start_seconds":0,"end_seconds":15,"assets":{"video_file_path":"video/1/a.mov"},"style":{"custom_config":{}}}`},
 		{"points in a list", "character-replace", `{"end_seconds":5,"assets":{"video_file_path":"video/1/a.mp4","image_file_path":"image/1/a.png"},"style":{"selection_mode":"point","points":[{"position_x":1,"position_y":2,"time_seconds":0.5}]}}`},
 		{"a gif as the video", "face-swap", `{"start_seconds":0,"end_seconds":15,"assets":{"video_source":"file","video_file_path":"https://example.com/a.gif","image_file_path":"saved-items/1/a.png"}}`},
-		{"an animated picture in a bucket in the place of a video", "face-swap", `{"start_seconds":0,"end_seconds":1,"assets":{"image_file_path":"image/1.png","video_source":"file","video_file_path":"s3://b/a.gif"}}`},
+		{"an animated picture in a bucket in the place of a video", "face-swap", `{"start_seconds":0,"end_seconds":1,"assets":{"image_file_path":"image/1.png","video_source":"file","video_file_path":"s3://bucket/a.gif"}}`},
 		{"faces one by one", "face-swap-photo", `{"assets":{"target_file_path":"image/1/b.png","face_swap_mode":"individual-faces","face_mappings":[{"original_face":"api-assets/1/0-0.png","new_face":"https://example.com/a.png"}]}}`},
 		{"null where nullable", "video-to-video", `{"start_seconds":0,"end_seconds":15,"style":{"art_style":"Minecraft","prompt":null},"assets":{"video_source":"file","video_file_path":"video/1/a.mp4"}}`},
 	}

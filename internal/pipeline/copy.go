@@ -27,7 +27,8 @@ func (p *Pipeline) copy(ctx context.Context, job *tasks.Job, s tasks.Source, url
 	look := !p.untried(ctx, job)
 	for range 1 + mostRestarts {
 		file, err = p.copyOnce(ctx, job, s, urls, look)
-		if errors.Is(err, storage.ErrExists) && !look {
+		if errors.Is(err, storage.ErrExists) {
+			// Of a write whose answer was lost, too: then it is our own that stands there, damaged.
 			look = true
 			file, err = p.copyOnce(ctx, job, s, urls, look)
 		}

@@ -76,9 +76,8 @@ func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause 
 	retried, _ := asynq.GetRetryCount(ctx)
 	v := classify(tasks.StageCreate, cause)
 	decide := p.returned(token, v, retried)
-	if v.class == permanent && len(r.job.Inputs) > 0 {
+	if refusesRequest(cause) {
 		p.dropInputs(ctx, r.job)
-		decide = withoutInputs(decide)
 	}
 	var out outcome
 	err := p.patiently(ctx, func(ctx context.Context) (err error) {
@@ -176,11 +175,11 @@ func order(job *tasks.Job, token string, now time.Time) (operations.Operation, j
 		if _, _, isObject := a.Object(); !isObject {
 			return a.Ref
 		}
-		path, there := uploaded(job, a, now)
+		in, there := uploaded(job, a, now)
 		if !there {
 			missing = fmt.Errorf("%s: is not uploaded, or its upload is too old by now", a.Path)
 		}
-		return path
+		return in.FilePath
 	})
 	var body map[string]json.RawMessage
 	var own struct{ Name string }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -116,10 +117,18 @@ func classifyAnswer(stage tasks.Stage, e *magichour.Error) verdict {
 		// What is paid for is not given up because of one answer.
 	case e.Status == http.StatusPaymentRequired && e.Code == "":
 		v.class, v.code, v.after, v.hint, v.ambiguous = held, codeCredits, time.Minute, hintAmbiguous, true
+	case e.Status == http.StatusRequestTimeout:
+		// It says nothing of the request.
 	case e.Status < 500:
 		v.class, v.hint = permanent, "if it is the plan, mend that and enqueue retry; if it is the request, submit a better one under a new id. Nothing was charged"
 	}
 	return v
+}
+
+// refusesRequest reports whether an answer is about what the request says, rather than about who may ask.
+func refusesRequest(err error) bool {
+	var answer *magichour.Error
+	return errors.As(err, &answer) && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, answer.Status)
 }
 
 // certainlyNotCharged tells what an error of a create means for the purchase. 502 before an id

@@ -31,6 +31,7 @@ func TestClassify(t *testing.T) {
 		{"plan lacks the feature", create, &magichour.Error{Status: 403}, permanent},
 		{"not found on create", create, &magichour.Error{Status: 404}, permanent},
 		{"a redirect", create, &magichour.Error{Status: 302}, held},
+		{"too slow", create, &magichour.Error{Status: 408}, transient},
 		{"no replica confirms", create, fmt.Errorf("save: %w", records.ErrUnconfirmed), held},
 		{"out of credits", create, &magichour.Error{Status: 402, Code: "insufficient_credits"}, held},
 		{"out of credits, old form", create, &magichour.Error{Status: 402}, held},

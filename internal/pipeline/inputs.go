@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -27,7 +28,13 @@ func (p *Pipeline) uploadInputs(ctx context.Context, r *record) (stays bool, err
 	}
 	began := false
 	for _, a := range wanted {
-		if _, there := uploaded(r.job, a, p.now()); there {
+		in, there := uploaded(r.job, a, p.now())
+		if there {
+			if there, err = p.isOfAccount(a, in); err != nil {
+				return true, err
+			}
+		}
+		if there {
 			continue
 		}
 		began = true
@@ -59,13 +66,21 @@ func objectsOf(job *tasks.Job) []operations.Asset {
 }
 
 // uploaded finds the file at Magic Hour that stands for an object, if it lives long enough to be used.
-func uploaded(job *tasks.Job, a operations.Asset, now time.Time) (string, bool) {
+func uploaded(job *tasks.Job, a operations.Asset, now time.Time) (tasks.Input, bool) {
 	for _, in := range job.Inputs {
 		if in.Ref == a.Ref && in.Type == string(a.Type) && now.Sub(in.UploadedAt) < magichour.UploadLife {
-			return in.FilePath, true
+			return in, true
 		}
 	}
-	return "", false
+	return tasks.Input{}, false
+}
+
+// isOfAccount reports whether a file was uploaded with the key and at the API of today. Those of another
+// account are of no use.
+func (p *Pipeline) isOfAccount(a operations.Asset, in tasks.Input) (bool, error) {
+	bucket, key, _ := a.Object()
+	content, err := p.contentID(magichour.File{Type: a.Type, Extension: a.Extension, Size: in.Size}, bucket, key, in.ETag)
+	return content == in.Content, err
 }
 
 // uploadInput brings one object to Magic Hour, unless the fleet has done so before, and saves its path.
@@ -79,22 +94,47 @@ func (p *Pipeline) uploadInput(ctx context.Context, r *record, a operations.Asse
 	if err != nil {
 		return true, err
 	}
-	at := p.now().UTC() // before the upload: that is when its time begins at the earliest
-	kept, found, err := p.records.KeptUpload(ctx, content)
+	up, err := p.shared(ctx, object, file, content)
 	if err != nil {
-		return true, err
+		return true, fmt.Errorf("%s: %w", a.Path, err)
 	}
-	if found = found && at.Sub(kept.At) < magichour.UploadLife; !found {
-		if kept.FilePath, err = p.send(ctx, object, file); err != nil {
-			return true, fmt.Errorf("%s: %w", a.Path, err)
-		}
-		kept.At = at
+	return p.keepInput(ctx, r, tasks.Input{Ref: a.Ref, Type: string(a.Type), ETag: object.ETag, Size: object.Size, Content: content, FilePath: up.FilePath, UploadedAt: up.At})
+}
+
+// uploadTurn is for how long nobody else of the fleet begins to upload what somebody uploads.
+const uploadTurn = 2 * time.Minute
+
+// shared returns the upload of an object that all jobs share, and makes it if there is none. An object without
+// an ETag is nobody's but this job's: whether it is still the same can't be told.
+func (p *Pipeline) shared(ctx context.Context, object storage.Input, file magichour.File, content string) (records.Upload, error) {
+	if object.ETag == "" {
+		return p.send(ctx, object, file)
 	}
-	stays, err = p.keepInput(ctx, r, tasks.Input{Ref: a.Ref, Type: string(a.Type), ETag: object.ETag, Size: object.Size, FilePath: kept.FilePath, UploadedAt: kept.At})
-	if !found {
-		_ = p.records.KeepUpload(ctx, content, kept, magichour.UploadLife) // or another job uploads it again
+	kept, found, err := p.records.KeptUpload(ctx, content)
+	if err != nil || found && p.now().Sub(kept.At) < magichour.UploadLife {
+		return kept, err
 	}
-	return stays, err
+	turn := "uploading:" + content
+	mine, err := p.records.Turn(ctx, turn, uploadTurn)
+	if err != nil {
+		return kept, err
+	}
+	if !mine {
+		return kept, waitForUploads("another job uploads it just now")
+	}
+	up, err := p.send(ctx, object, file)
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
+	defer cancel()
+	if err == nil {
+		up, _ = p.records.KeepUpload(after, content, up, magichour.UploadLife) // or another job uploads it again
+	}
+	_ = p.records.GiveTurn(after, turn) // it ends by itself
+	return up, err
+}
+
+// waitForUploads sends a task back: to wait would take a handler from the jobs that can go on.
+func waitForUploads(why string) error {
+	return &failure{verdict{class: again, code: codeTrouble, message: why, after: 5 * time.Second}}
 }
 
 // contentID names what an object holds. Its checksum would not do: who writes an object may choose what it
@@ -126,21 +166,27 @@ func (p *Pipeline) headInput(ctx context.Context, a operations.Asset) (storage.I
 // errStopping is why an upload is called off: it is no purchase, for which a stopping worker waits longer.
 var errStopping = errors.New("the worker stops")
 
-// send streams an object to Magic Hour.
-func (p *Pipeline) send(ctx context.Context, object storage.Input, file magichour.File) (string, error) {
+// send streams an object to Magic Hour. It leaves half of the handlers to jobs that have nothing to upload.
+func (p *Pipeline) send(ctx context.Context, object storage.Input, file magichour.File) (records.Upload, error) {
+	select {
+	case p.uploads <- struct{}{}:
+		defer func() { <-p.uploads }()
+	default:
+		return records.Upload{}, waitForUploads("as many inputs are being uploaded as may be at a time")
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(p.stopping, func() { cancel(errStopping) })() //nolint:contextcheck // it ends with the worker, not with the task
+	up := records.Upload{At: p.now().UTC()}                               // before the upload: that is when its time begins at the earliest
 	body, err := p.inputs.Open(ctx, object)
-	path := ""
 	if err == nil {
 		p.spend(ctx)
-		path, err = p.api.Upload(ctx, file, body)
+		up.FilePath, err = p.api.Upload(ctx, file, body)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
-		return "", &failure{verdict{class: again, code: codeTrouble, message: "the worker stopped in the middle of an upload", after: time.Second}}
+		return up, &failure{verdict{class: again, code: codeTrouble, message: "the worker stopped in the middle of an upload", after: time.Second}}
 	}
-	return path, err
+	return up, err
 }
 
 // keepInput saves the path of an upload, unless the job has moved on. It must not be forgotten: the next
@@ -159,27 +205,10 @@ func (p *Pipeline) keepInput(ctx context.Context, r *record, in tasks.Input) (st
 	return stays, err
 }
 
-// withoutInputs is a decision after which the job has nothing uploaded any more.
-func withoutInputs(decide decision) decision {
-	return func(job *tasks.Job) outcome {
-		job.Inputs = nil
-		return decide(job)
-	}
-}
-
-// dropInputs forgets uploads whose paths were in a request that the API refuses for good: perhaps it does not
-// know them any more. Whoever tries again uploads anew.
+// dropInputs lets the fleet forget uploads whose paths were in a request that the API did not take: perhaps it
+// does not know them any more.
 func (p *Pipeline) dropInputs(ctx context.Context, job *tasks.Job) {
-	for _, a := range objectsOf(job) {
-		for _, in := range job.Inputs {
-			if in.Ref != a.Ref || in.Type != string(a.Type) {
-				continue
-			}
-			bucket, key, _ := a.Object()
-			file := magichour.File{Type: a.Type, Extension: a.Extension, Size: in.Size}
-			if content, err := p.contentID(file, bucket, key, in.ETag); err == nil {
-				_ = p.records.DropUpload(ctx, content) // it expires by itself
-			}
-		}
+	for _, in := range job.Inputs {
+		_ = p.records.DropUpload(ctx, in.Content, in.FilePath) // it expires by itself
 	}
 }

@@ -277,17 +277,149 @@ func TestRefusedPathIsForgotten(t *testing.T) {
 	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: http.StatusUnprocessableEntity, Times: 1})
 	w.submit(fromBucket("j1"))
 	w.run()
-	if job := w.job("j1"); job.State != tasks.Failed || len(job.Inputs) != 0 {
-		t.Fatalf("got %s with %+v", job.State, job.Inputs)
+	if job := w.job("j1"); job.State != tasks.Failed {
+		t.Fatalf("got %s", job.State)
 	}
 	if slices.ContainsFunc(w.redis.Keys(), func(key string) bool { return strings.Contains(key, ":upload:") }) {
 		t.Error("the fleet remembers it")
 	}
-	if _, err := w.client.Retry(t.Context(), "j1", false); err != nil {
-		t.Fatal(err)
+	if job := w.retried("j1"); len(job.Inputs) != 0 {
+		t.Errorf("the record has %+v", job.Inputs)
 	}
 	w.run()
 	if w.checkedDone("j1"); w.fake.Totals().Uploads != 4 {
 		t.Errorf("%d uploads, want 4", w.fake.Totals().Uploads)
 	}
+}
+
+func (w *world) retried(id string) *tasks.Job {
+	w.t.Helper()
+	job, err := w.client.Retry(w.t.Context(), id, false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job
+}
+
+// TestRefusedForThePlan: a refusal that is not about the request costs no upload, and a retry takes the objects
+// as they are by then.
+func TestRefusedForThePlan(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		film    string
+		uploads int
+	}{
+		{"nothing has changed", contents["me.mp4"], 2},
+		{"an object was replaced", "another film", 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldWithInputs(t)
+			w.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: http.StatusForbidden, Times: 1})
+			w.submit(fromBucket("j1"))
+			w.run()
+			w.callers.Add("callers", "me.mp4", []byte(tt.film))
+			w.retried("j1")
+			w.run()
+			w.checkedDone("j1")
+			job := w.job("j1")
+			if got := w.fake.Totals().Uploads; got != tt.uploads {
+				t.Errorf("%d uploads, want %d", got, tt.uploads)
+			}
+			if len(job.Inputs) != 2 {
+				t.Fatalf("inputs: %+v", job.Inputs)
+			}
+			file, _ := w.fake.Uploaded(job.Inputs[1].FilePath)
+			if job.Inputs[1].Ref != "s3://callers/me.mp4" {
+				file, _ = w.fake.Uploaded(job.Inputs[0].FilePath)
+			}
+			if string(file.Bytes) != tt.film {
+				t.Errorf("bought with %.20q, want %.20q", file.Bytes, tt.film)
+			}
+		})
+	}
+}
+
+// TestUploadsOfAnotherAccount: what was uploaded before the key was changed is of no use after.
+func TestUploadsOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorldWithInputs(t)
+	w.fake.Inject(magichourtest.Fault{Call: magichourtest.Create, Status: http.StatusTooManyRequests, Times: 1})
+	w.submit(fromBucket("j1"))
+	w.forward(time.Minute)
+	_ = w.step(w.due()[0]) // throttled
+	w.pipeline = w.worker(w.process, "the key of another account")
+	w.run()
+	if w.checkedDone("j1"); w.fake.Totals().Uploads != 4 {
+		t.Errorf("%d uploads, want 4", w.fake.Totals().Uploads)
+	}
+}
+
+// TestObjectsWithoutETag: whether one is still the same can't be told, so each job uploads its own.
+func TestObjectsWithoutETag(t *testing.T) {
+	t.Parallel()
+	w := newWorldWithInputs(t)
+	for i, film := range []string{strings.Repeat("x", 100), strings.Repeat("y", 100)} {
+		w.callers.Add("callers", "me.mp4", []byte(film))
+		w.callers.DropETag("callers", "me.mp4")
+		id := []string{"j1", "j2"}[i]
+		w.submit(fromBucket(id))
+		w.run()
+		found := false
+		for _, in := range w.job(id).Inputs {
+			file, _ := w.fake.Uploaded(in.FilePath)
+			found = found || string(file.Bytes) == film
+		}
+		if job := w.job(id); job.State != tasks.Done || !found {
+			t.Errorf("%s is %s (%+v), bought with its own film: %t", id, job.State, job.Error, found)
+		}
+	}
+}
+
+// TestUploadsAtTheSameTime: what another job uploads just now is not uploaded beside it.
+func TestUploadsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorldWithInputs(t)
+	w.submit(fromBucket("j1"))
+	w.submit(fromBucket("j2"))
+	first, second := w.due()[0], w.due()[1]
+	w.when("http PUT media before", func() {
+		beside := w.worker(w.begin(), "key")
+		var s *setback
+		if err := beside.Handle(t.Context(), asynq.NewTask(second.Type, second.Payload)); !errors.As(err, &s) || s.class != again {
+			t.Errorf("beside the other: got %v, want to be run again soon", err)
+		}
+	})
+	if err := w.step(first); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	for _, id := range []string{"j1", "j2"} {
+		if job := w.job(id); job.State != tasks.Done {
+			t.Errorf("%s is %s (%+v)", id, job.State, job.Error)
+		}
+	}
+	if got := w.fake.Totals().Uploads; got != 2 {
+		t.Errorf("%d uploads for two jobs with the same two objects", got)
+	}
+}
+
+// TestUploadsLeaveHandlers: who has to wait for others' uploads holds no handler, and goes on by itself.
+func TestUploadsLeaveHandlers(t *testing.T) {
+	t.Parallel()
+	w := newWorldWithInputs(t)
+	w.submit(fromBucket("j1"))
+	for range cap(w.pipeline.uploads) {
+		w.pipeline.uploads <- struct{}{}
+	}
+	var s *setback
+	if err := w.step(w.due()[0]); !errors.As(err, &s) || s.class != again || w.fake.Totals().Uploads != 0 {
+		t.Errorf("got %v after %d uploads", err, w.fake.Totals().Uploads)
+	}
+	for range cap(w.pipeline.uploads) {
+		<-w.pipeline.uploads
+	}
+	w.run()
+	w.checkDone("j1")
 }

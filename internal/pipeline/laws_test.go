@@ -56,12 +56,12 @@ func (w *world) checkInputs(job *tasks.Job) {
 		w.t.Errorf("%d uploads of %d objects", got, len(wanted))
 	}
 	for _, a := range wanted {
-		path, there := uploaded(job, a, w.clock())
+		in, there := uploaded(job, a, w.clock())
 		if !there && job.ProjectID != "" {
 			w.t.Errorf("bought without %s", a.Path)
 		}
 		_, key, _ := a.Object()
-		file, sent := w.fake.Uploaded(path)
+		file, sent := w.fake.Uploaded(in.FilePath)
 		if there && (!sent || file.SHA256 != fmt.Sprintf("%x", sha256.Sum256([]byte(contents[key])))) {
 			w.t.Errorf("%s is not what was uploaded", a.Path)
 		}

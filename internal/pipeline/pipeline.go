@@ -54,6 +54,7 @@ type Pipeline struct {
 	set       Settings
 	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 
+	uploads     chan struct{}   // one for each upload of an input that is under way; Serve says how many may be
 	stopping    context.Context // ends when uploads are to be called off
 	stopUploads context.CancelFunc
 }
@@ -75,6 +76,7 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		now:       time.Now,
 		after:     time.After,
 		set:       set,
+		uploads:   make(chan struct{}, 1),
 		stopping:  stopping, stopUploads: stopUploads,
 	}
 }

@@ -18,17 +18,26 @@ type Upload struct {
 
 func uploadKey(content string) string { return "hourglass:{fleet}:upload:" + content }
 
-// KeepUpload remembers for the fleet, for so long, under which path some content was uploaded. To forget it
-// costs another upload and nothing else.
-func (s *Store) KeepUpload(ctx context.Context, content string, u Upload, ttl time.Duration) error {
+// KeepUpload remembers for the fleet, for so long, under which path some content was uploaded, and returns
+// the upload that is remembered from now on: that of somebody else who was first and is not too old, so that
+// all name the same path. To forget it costs another upload and nothing else.
+func (s *Store) KeepUpload(ctx context.Context, content string, u Upload, ttl time.Duration) (Upload, error) {
 	text, err := json.Marshal(u)
-	if err == nil {
-		err = s.rdb.Set(ctx, uploadKey(content), text, ttl).Err()
+	if err != nil {
+		return u, fmt.Errorf("remember an upload: %w", err)
+	}
+	first, err := s.rdb.SetNX(ctx, uploadKey(content), text, ttl).Result()
+	if err == nil && !first {
+		other, found, lookErr := s.KeptUpload(ctx, content)
+		if lookErr == nil && found && u.At.Sub(other.At) < ttl {
+			return other, nil
+		}
+		err = errors.Join(lookErr, s.rdb.Set(ctx, uploadKey(content), text, ttl).Err())
 	}
 	if err != nil {
-		return fmt.Errorf("remember an upload: %w", err)
+		return u, fmt.Errorf("remember an upload: %w", err)
 	}
-	return nil
+	return u, nil
 }
 
 // KeptUpload returns the upload of some content, and whether one is remembered.
@@ -44,8 +53,12 @@ func (s *Store) KeptUpload(ctx context.Context, content string) (Upload, bool, e
 	return u, json.Unmarshal(text, &u) == nil && u.FilePath != "", nil // what can't be read is of a later version
 }
 
-// DropUpload forgets an upload: the API does not take its path. May be repeated.
-func (s *Store) DropUpload(ctx context.Context, content string) error {
+// DropUpload forgets the upload of some content if it has this path, which the API does not take. Of
+// two at the same moment one may be lost for nothing, which costs another upload. May be repeated.
+func (s *Store) DropUpload(ctx context.Context, content, filePath string) error {
+	if u, found, err := s.KeptUpload(ctx, content); err != nil || !found || u.FilePath != filePath {
+		return err
+	}
 	if err := s.rdb.Del(ctx, uploadKey(content)).Err(); err != nil {
 		return fmt.Errorf("forget an upload: %w", err)
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +22,9 @@ var (
 	// ErrInputChanged says that an object is not the one any more that was asked about.
 	ErrInputChanged = errors.New("the object has changed meanwhile")
 )
+
+// bucketName is what may stand in the list of Inputs: a bare name. Old buckets have capitals and underscores.
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$`)
 
 // Inputs reads the objects that callers name as inputs of their jobs: from a list of buckets, and from
 // nowhere else, since what is read is sent to another company. It needs s3:GetObject there, and
@@ -43,7 +46,7 @@ type Input struct {
 // Nothing is asked for before the first input.
 func OpenInputs(ctx context.Context, buckets []string, o Options) (*Inputs, error) {
 	for _, name := range buckets {
-		if where, err := parseBucket(name); err != nil || where.bucket != name {
+		if !bucketName.MatchString(name) {
 			return nil, fmt.Errorf("%q is no name of a bucket", name)
 		}
 	}
@@ -60,7 +63,7 @@ func (in *Inputs) Allows(bucketName string) bool {
 }
 
 // Head asks for an object. Errors are ErrForbiddenBucket, fs.ErrNotExist for an object that is not there,
-// and what the server answered.
+// ErrInputChanged for one that came meanwhile, and what the server answered.
 func (in *Inputs) Head(ctx context.Context, bucketName, key string) (Input, error) {
 	if !in.Allows(bucketName) {
 		return Input{}, ErrForbiddenBucket
@@ -82,8 +85,8 @@ func (in *Inputs) missing(ctx context.Context, bucketName, key string) error {
 	if err != nil {
 		return inputError(bucketName, err)
 	}
-	_ = out.Body.Close() // an object that came into being just now
-	return fs.ErrNotExist
+	_ = out.Body.Close()
+	return ErrInputChanged // it came into being just now
 }
 
 // Open reads the very object that Head has told of; one that was replaced since is ErrInputChanged. Closing

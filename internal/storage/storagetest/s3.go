@@ -74,6 +74,15 @@ func (s *S3) Add(bucket, key string, data []byte) {
 	s.objects[bucket][key] = object{data: data, crc: base64CRC(crc64nvme.Checksum(data)), header: http.Header{}, etag: etag(data)}
 }
 
+// DropETag makes an object one without an ETag, as some servers have of files that they find in their folder.
+func (s *S3) DropETag(bucket, key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.objects[bucket][key]
+	o.etag = ""
+	s.objects[bucket][key] = o
+}
+
 // Operation names a request as the S3 documentation does.
 func Operation(r *http.Request) string {
 	query := r.URL.Query()
