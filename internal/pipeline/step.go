@@ -41,7 +41,13 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	before := r.job
-	defer func() { p.learn(ctx, before, r.job) }()
+	err = p.step(ctx, task, r, payload)
+	p.learn(ctx, before, r.job) // not deferred: a step that panics has nothing to teach
+	return err
+}
+
+// step advances the job and makes sure of what comes next.
+func (p *Pipeline) step(ctx context.Context, task *asynq.Task, r *record, payload tasks.Payload) error {
 	out, err := p.advance(ctx, r, payload)
 	if err != nil {
 		return err
