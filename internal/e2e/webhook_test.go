@@ -27,12 +27,13 @@ func (f *fleet) checkHookSecret() {
 	}
 }
 
-// TestWebhookAdopts: the answer to a create is lost, and the webhook of its project brings the job
-// back on the road; nothing is bought twice.
+// TestWebhookAdopts: one worker parks the job, since the answer to its create is lost, and the webhook of the project
+// comes to another one, and brings the job back on the road; nothing is bought twice.
 func TestWebhookAdopts(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "--render", "5s")
-	worker, url := f.startWorker("MAGIC_HOUR_WEBHOOK_SECRET=whsec_old,"+hookSecret, "HOURGLASS_LOG_LEVEL=debug")
+	buyer, _ := f.startWorker("HOURGLASS_STAGES=create")
+	worker, url := f.startWorker("MAGIC_HOUR_WEBHOOK_SECRET=whsec_old,"+hookSecret, "HOURGLASS_STAGES=poll,download,cleanup", "HOURGLASS_LOG_LEVEL=debug")
 	f.sendWebhooks(url)
 	f.post("/_fake/faults", `{"call":"create","do":"reset","after":true}`)
 	r := request(0)
@@ -40,6 +41,9 @@ func TestWebhookAdopts(t *testing.T) {
 	f.eventually("the job is done", func() bool { return f.state(r.ID) == tasks.Done })
 	if line := worker.find(`"project adopted"`); !strings.Contains(line, `"from":"unknown"`) {
 		t.Errorf("the job was not parked and then adopted: %s", line)
+	}
+	if buyer.find(`"msg":"unknown"`) == "" || strings.Contains(buyer.text(), `"project adopted"`) {
+		t.Errorf("it was not one worker that parked the job, and the other one that adopted it:\n%s", buyer.text())
 	}
 	if got := f.totals(); got.Creates != 1 || got.Deletes != 1 {
 		t.Errorf("the API saw %+v", got)
