@@ -39,7 +39,26 @@ type Options struct {
 	// between the tenants. They have no effect otherwise.
 	Priority Priority `json:"priority,omitempty"`
 	Tenant   string   `json:"tenant,omitempty"` // on whose behalf: up to 64 of A-Z a-z 0-9 . _ -
+
+	// GiveUp is the age at which the job fails if it is unfinished, counted from the purchase once there is one;
+	// at least a minute. 0 is what the workers are set to.
+	GiveUp Duration `json:"give_up,omitempty"`
 }
+
+// A Duration is a time.Duration that JSON has as text, such as "36h".
+type Duration time.Duration
+
+// MarshalText writes d as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+const leastGiveUp = Duration(time.Minute)
 
 // A Priority is how urgent a job is. The zero Priority is Normal.
 type Priority string
@@ -70,6 +89,8 @@ func (o Options) check() error {
 		return fmt.Errorf("priority %q: want high, normal or low", o.Priority)
 	case !validTenant.MatchString(o.Tenant):
 		return fmt.Errorf("tenant %q: want up to 64 of A-Z a-z 0-9 . _ -", o.Tenant)
+	case o.GiveUp != 0 && o.GiveUp < leastGiveUp:
+		return fmt.Errorf("give_up %s: want at least 1m", time.Duration(o.GiveUp))
 	}
 	return nil
 }

@@ -41,6 +41,8 @@ func TestNewJobRefuses(t *testing.T) {
 		{"a priority that there is not", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Priority: "urgent"}}, "want high, normal or low"},
 		{"a tenant with a bar", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: "a|b"}}, "tenant"},
 		{"a tenant that is too long", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: strings.Repeat("x", 65)}}, "tenant"},
+		{"a give-up time that is too short", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{GiveUp: Duration(59 * time.Second)}}, "at least 1m"},
+		{"a negative give-up time", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{GiveUp: Duration(-time.Hour)}}, "at least 1m"},
 		{"id that is a path", Request{ID: "../x", Operation: "text-to-video", Body: textToVideo("").Body}, "../x"},
 	}
 	for _, tt := range tests {

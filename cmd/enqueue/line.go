@@ -102,10 +102,11 @@ func (b *batch) add(number int, text string) {
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
 		read(fields, "", "options", &options), read(options, "options.", "overwrite", &l.Options.Overwrite),
 		read(options, "options.", "priority", &l.Options.Priority), read(options, "options.", "tenant", &l.Options.Tenant),
+		read(options, "options.", "give_up", &l.Options.GiveUp),
 	)
 	if err == nil {
 		// Without its id, a line would be bought again each time: no misspelt field is passed over.
-		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite", "priority", "tenant"))
+		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite", "priority", "tenant", "give_up"))
 	}
 	if err == nil && fields["id"] != nil && l.ID == "" {
 		err = errors.New("id: must not be empty; leave it out to have one made")
@@ -136,7 +137,7 @@ func read(fields map[string]json.RawMessage, path, name string, into any) error 
 	if !given || json.Unmarshal(text, into) == nil {
 		return nil
 	}
-	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Map: "an object"}
+	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Map: "an object", reflect.Int64: "a duration such as \"36h\""}
 	return fmt.Errorf("%s%s: must be %s", path, name, want[reflect.TypeOf(into).Elem().Kind()])
 }
 

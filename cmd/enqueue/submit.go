@@ -41,6 +41,7 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
 			&cli.StringFlag{Name: "priority", Usage: "high, normal or low: who is created first where jobs wait for HOURGLASS_MAX_RENDERS of the workers"},
 			&cli.StringFlag{Name: "tenant", Usage: "on whose behalf, a `NAME`: tenants take turns where jobs wait for HOURGLASS_MAX_RENDERS"},
+			&cli.DurationFlag{Name: "give-up", Usage: "the `AGE` at which the job fails if it is unfinished, instead of the workers' HOURGLASS_GIVE_UP"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
 			baseURLFlag(),
 			dryRunFlag(),
@@ -178,7 +179,7 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 		}
 	}
 	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{
-		Overwrite: c.Bool("overwrite"), Priority: tasks.Priority(c.String("priority")), Tenant: c.String("tenant"),
+		Overwrite: c.Bool("overwrite"), Priority: tasks.Priority(c.String("priority")), Tenant: c.String("tenant"), GiveUp: tasks.Duration(c.Duration("give-up")),
 	}}, nil
 }
 

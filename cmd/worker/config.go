@@ -77,7 +77,7 @@ func flags() []cli.Flag {
 		duration(varDrain, 30*time.Second, "time that running tasks get on SIGTERM; only a purchase under way gets up to 3m"),
 		duration(varRecordTTL, 168*time.Hour, "how long ended jobs stay readable, and their ids remembered"),
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
-		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one"),
+		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one; --give-up of a job wins"),
 		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
 		rate(varAPIRate, "how many calls a second to the API the whole fleet may make; 60 % of them are for polls. 0: any number"),
 		limit(varMaxRenders, "how many projects may render at once over the whole fleet; other jobs wait their turn. 0: any number"),

@@ -30,7 +30,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
 	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
-		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.set.GiveUp)
+		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.giveUpAge(r.job))
 	}
 	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
 		return p.within(r.job, p.queued), err

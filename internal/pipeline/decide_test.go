@@ -33,6 +33,27 @@ func downloads(paths ...string) []magichour.Download {
 	return d
 }
 
+// TestOwnGiveUp: a job may have a give-up time of its own, shorter or longer than the workers'.
+func TestOwnGiveUp(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		own, age time.Duration
+		want     tasks.State
+	}{
+		{time.Hour, 59 * time.Minute, tasks.Rendering},
+		{time.Hour, 61 * time.Minute, tasks.Failed},
+		{72 * time.Hour, 71 * time.Hour, tasks.Rendering},
+		{0, 25 * time.Hour, tasks.Failed},
+	} {
+		job := rendering()
+		job.Options.GiveUp = tasks.Duration(tt.own)
+		at(noon.Add(tt.age)).afterPoll(job, magichour.Project{Status: "rendering"})
+		if job.State != tt.want {
+			t.Errorf("own time %s, age %s: got %s, want %s", tt.own, tt.age, job.State, tt.want)
+		}
+	}
+}
+
 func TestAfterPoll(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

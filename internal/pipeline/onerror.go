@@ -74,7 +74,7 @@ func (p *Pipeline) giveUp(job *tasks.Job, stage tasks.Stage, v verdict, retried 
 		return false, outcome{}
 	case v.class == permanent:
 	case p.tooOld(job) && (retried+1 >= leastAttempts || p.longThrottled(job, v)):
-		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.set.GiveUp, v.message)
+		v.code, v.message = codeGaveUp, fmt.Sprintf("still unfinished after %s: %s", p.giveUpAge(job), v.message)
 		v.hint = hintGaveUp(job)
 	default:
 		return false, outcome{}
@@ -108,7 +108,15 @@ func (p *Pipeline) tooOld(job *tasks.Job) bool {
 			since = *later
 		}
 	}
-	return p.now().Sub(since) > p.set.GiveUp
+	return p.now().Sub(since) > p.giveUpAge(job)
+}
+
+// giveUpAge is the age at which a job fails that is unfinished.
+func (p *Pipeline) giveUpAge(job *tasks.Job) time.Duration {
+	if own := time.Duration(job.Options.GiveUp); own > 0 {
+		return own
+	}
+	return p.set.GiveUp
 }
 
 func hintGaveUp(job *tasks.Job) string {

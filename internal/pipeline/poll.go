@@ -59,7 +59,7 @@ func (p *Pipeline) pollAgain(job *tasks.Job, status string) outcome {
 	if p.tooOld(job) {
 		return fail(job, tasks.StagePoll, verdict{
 			code:    codeGaveUp,
-			message: fmt.Sprintf("the render is still %q after %s", status, p.set.GiveUp),
+			message: fmt.Sprintf("the render is still %q after %s", status, p.giveUpAge(job)),
 			hint:    fmt.Sprintf("ask Magic Hour's support about project %s", job.ProjectID),
 		})
 	}
