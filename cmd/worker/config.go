@@ -79,7 +79,7 @@ func flags() []cli.Flag {
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one; --give-up of a job wins"),
 		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
-		rate(varAPIRate, "how many calls a second to the API the whole fleet may make; 60 % of them are for polls. 0: any number"),
+		rate(varAPIRate, "how many calls a second to the API the whole fleet may make, of which half are kept for polls, 20 % for creates and 30 % for what is left to do after the render. 0: any number"),
 		limit(varMaxRenders, "how many projects may render at once over the whole fleet; other jobs wait their turn. 0: any number"),
 		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),

@@ -172,7 +172,7 @@ func (f *fleet) settleAll(ids []string, meanwhile func()) {
 // refused, and the creates have their share.
 func TestRateOfAFleet(t *testing.T) {
 	t.Parallel()
-	const share = 0.4
+	const share = 0.2
 	n, rate := limitsJobs(t, 250), 50
 	if n >= 1000 {
 		rate = 100
