@@ -85,9 +85,7 @@ func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause 
 		return err
 	})
 	p.tellFleet(ctx, tasks.StageCreate, cause)
-	if v.ambiguous {
-		p.leaveWindow(ctx, r.job.ID, r.job.Epoch) // it may be held for a day, and others need not wait for it
-	}
+	p.letOthersPass(ctx, r.job, v, retried)
 	return func(*tasks.Job) outcome { return out }, err
 }
 
