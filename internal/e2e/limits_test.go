@@ -94,7 +94,7 @@ func TestWindowOfAFleet(t *testing.T) {
 	f.eventually("some are bought", func() bool { jobs, _ := f.bought(); return len(jobs) > renders })
 	before, _ := f.bought()
 	few := f.submitMany("b", 5, tasks.Options{Tenant: "b"})
-	urgent := f.submitMany("urgent", 3, tasks.Options{Tenant: "a", Priority: tasks.High})
+	urgent := f.submitMany("urgent", 3, tasks.Options{Tenant: "a", Priority: tasks.PriorityHigh})
 	f.eventually("those of b and what is urgent are bought", func() bool {
 		jobs, _ := f.bought()
 		return holdsAll(jobs, few) && holdsAll(jobs, urgent)

@@ -100,8 +100,16 @@ local function slotOf(job)
   return tonumber(epoch), tenant
 end
 
--- mend makes the order and the turns anew from the places, which know both, should they be lost.
-local function mend()
+local function foremost()
+  for priority = 1, 3 do
+    local tenant = redis.call('ZRANGE', turns(priority), 0, 0)[1]
+    if tenant then return first(priority, tenant) end
+  end
+end
+
+-- Should the order or the turns be lost, the places know both.
+local many = redis.call('HLEN', waiting)
+if redis.call('ZCARD', order) ~= many or many > 0 and not foremost() then
   redis.call('DEL', order, turns(1), turns(2), turns(3))
   for _, at in ipairs(redis.call('HVALS', waiting)) do
     local place, priority, tenant = string.match(at, '^%d+|((%d)|([^|]*)|.*)$')
@@ -110,22 +118,13 @@ local function mend()
   end
 end
 
-local function foremost()
-  for priority = 1, 3 do
-    local tenant = redis.call('ZRANGE', turns(priority), 0, 0)[1]
-    if tenant then return first(priority, tenant) end
-  end
-end
-
 -- take lets the job go from the queue whose turn it is. It must have moved by its deadline, whatever becomes of
 -- the worker that is told.
 local function take(within)
-  local waits = redis.call('HLEN', waiting)
-  if redis.call('ZCARD', order) ~= waits or waits > 0 and not foremost() then mend() end
   local place = foremost()
   if not place then return nil end
   local priority, tenant, job = string.match(place, '^(%d)|([^|]*)|%d+|(.*)$')
-  local epoch = placeOf(job)
+  local epoch = placeOf(job) or 0
   unqueue(job, place, tonumber(priority), tenant)
   redis.call('HSET', tenants, 'served:' .. tenant, number())
   local t = redis.call('TIME')
@@ -274,9 +273,10 @@ var joinWindow = redis.NewScript(windowScript + `
 local job, epoch, tenant = ARGV[1], ARGV[2], ARGV[3]
 if slotOf(job) then return 0 end
 local waits, place, priority, whose = placeOf(job)
-if waits then unqueue(job, place, priority, whose); settle(whose) end
+if waits then unqueue(job, place, priority, whose) end
 redis.call('HSET', slots, job, epoch .. '|' .. tenant)
 redis.call('HINCRBY', tenants, 'used:' .. tenant, 1)
+if waits then settle(whose) end
 settle(tenant)
 return 1
 `)
