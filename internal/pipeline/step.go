@@ -110,16 +110,14 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		decide = p.within(r.job, p.untilTurn(turn))
 		return p.update(ctx, r, decide)
 	case err != nil:
-		retried, _ := asynq.GetRetryCount(ctx)
-		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))
+		decide = p.within(r.job, p.onError(stage, classify(stage, err), p.retried(ctx)))
 	}
 	out, saveErr := p.update(ctx, r, decide)
 	if err != nil {
 		p.tellFleet(ctx, stage, err)
 	}
 	if err != nil && stage == tasks.StageCreate {
-		retried, _ := asynq.GetRetryCount(ctx)
-		p.letOthersPass(ctx, r.job, classify(stage, err), retried)
+		p.letOthersPass(ctx, r.job, classify(stage, err), p.retried(ctx))
 	}
 	return out, saveErr
 }
