@@ -94,19 +94,19 @@ func (l look) holds(ids []string) bool {
 	return true
 }
 
-// TestTurnsOfAFleet: one tenant's many jobs, submitted all at once, do not hold up another's few that come after them,
-// nor what is urgent: those are created within the next 10 slots.
+// TestTurnsOfAFleet: one tenant's many jobs do not hold up another's few that stand behind them in the queue of creates,
+// nor what is urgent: from when those wait for their turn they are created within the next 10 slots.
 func TestTurnsOfAFleet(t *testing.T) {
 	t.Parallel()
 	const renders = 10
 	f := newFleet(t, "--render", "4s")
-	limit := fmt.Sprintf("HOURGLASS_MAX_RENDERS=%d", renders)
-	f.startWorker(limit)
-	f.startWorker(limit)
 	many := f.submitMany("a", limitsJobs(t, 200), tasks.Options{Tenant: "a"})
 	few := f.submitMany("b", 5, tasks.Options{Tenant: "b"})
 	few = append(few, f.submitMany("urgent", 3, tasks.Options{Tenant: "a", Priority: tasks.PriorityHigh})...)
-	submitted := time.Now()
+	limit := fmt.Sprintf("HOURGLASS_MAX_RENDERS=%d", renders)
+	f.startWorker(limit)
+	f.startWorker(limit)
+	began := time.Now()
 	var before []string
 	var now look
 	f.eventually("those of b and what is urgent wait for their turn", func() bool {
@@ -114,7 +114,7 @@ func TestTurnsOfAFleet(t *testing.T) {
 		now = f.look()
 		return now.holds(few)
 	})
-	t.Logf("behind %d jobs, they waited for their turn %s after they were submitted; %d of a did", len(many), time.Since(submitted).Round(time.Millisecond), len(now.waiting)-len(few))
+	t.Logf("behind %d jobs, they waited for their turn %s after the workers began; %d of a did", len(many), time.Since(began).Round(time.Millisecond), len(now.waiting)-len(few))
 	f.eventually("they are bought", func() bool { jobs, _ := f.bought(); return holdsAll(jobs, few) })
 	jobs, _ := f.bought()
 	earlier := func(id string) bool { return now.slots[id] != "" || slices.Contains(before, id) }
