@@ -107,8 +107,7 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
 	case errors.As(err, &turn):
-		decide = p.within(r.job, p.untilTurn(turn))
-		return p.update(ctx, r, decide)
+		return p.update(ctx, r, p.within(r.job, p.untilTurn(turn)))
 	case err != nil:
 		decide = p.within(r.job, p.onError(stage, classify(stage, err), p.retried(ctx)))
 	}
@@ -116,7 +115,7 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 	if err != nil {
 		p.tellFleet(ctx, stage, err)
 	}
-	if err != nil && stage == tasks.StageCreate {
+	if err != nil && stage == tasks.StageCreate { // one that renders keeps its slot whatever happens
 		p.letOthersPass(ctx, r.job, classify(stage, err), p.retried(ctx))
 	}
 	return out, saveErr
