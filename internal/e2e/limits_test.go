@@ -142,7 +142,7 @@ func TestWindowOfAFleet(t *testing.T) {
 	if len(all) >= 1000 {
 		between = 15 * time.Second
 	}
-	seed := uint64(time.Now().UnixNano())     //nolint:gosec // any number will do
+	seed := uint64(time.Now().UnixNano())    //nolint:gosec // any number will do
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it must be repeatable
 	kills, most, next := 0, 0, time.Now()
 	f.settleAll(all, func() {
