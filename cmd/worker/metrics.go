@@ -24,15 +24,20 @@ type fleet struct{ pipeline *pipeline.Pipeline }
 
 var (
 	stageHeld = prometheus.NewDesc("hourglass_stage_held", "1 while the whole fleet is held at a stage, for the reason in code.", []string{"stage", "code"}, nil)
-	window    = prometheus.NewDesc("hourglass_window", "Of HOURGLASS_MAX_RENDERS: the limit (0: none), the slots in use, and the jobs that wait for one.", []string{"is"}, nil)
 	jobs      = prometheus.NewDesc("hourglass_jobs", "Jobs by state, those that have ended for as long as their records are kept.", []string{"state"}, nil)
+
+	windowLimit   = prometheus.NewDesc("hourglass_window_limit", "HOURGLASS_MAX_RENDERS of this worker; 0: none.", nil, nil)
+	windowUsed    = prometheus.NewDesc("hourglass_window_used", "Slots in use of HOURGLASS_MAX_RENDERS.", nil, nil)
+	windowWaiting = prometheus.NewDesc("hourglass_window_waiting", "Jobs that wait for a slot of HOURGLASS_MAX_RENDERS.", nil, nil)
 )
 
 // Describe is for Prometheus.
 func (fleet) Describe(c chan<- *prometheus.Desc) {
 	c <- stageHeld
 	c <- jobs
-	c <- window
+	c <- windowLimit
+	c <- windowUsed
+	c <- windowWaiting
 }
 
 // Collect is for Prometheus.
@@ -55,12 +60,12 @@ func (f fleet) Collect(c chan<- prometheus.Metric) {
 	for state, n := range counts {
 		c <- prometheus.MustNewConstMetric(jobs, prometheus.GaugeValue, float64(n), string(state))
 	}
-	renders, err := f.pipeline.Window(ctx)
+	window, err := f.pipeline.Window(ctx)
 	if err != nil {
-		c <- prometheus.NewInvalidMetric(window, err)
+		c <- prometheus.NewInvalidMetric(windowUsed, err)
 		return
 	}
-	for is, n := range map[string]int64{"limit": int64(renders.Limit), "used": renders.Used, "waiting": renders.Waiting} {
-		c <- prometheus.MustNewConstMetric(window, prometheus.GaugeValue, float64(n), is)
+	for desc, n := range map[*prometheus.Desc]int64{windowLimit: int64(window.Limit), windowUsed: window.Used, windowWaiting: window.Waiting} {
+		c <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n))
 	}
 }

@@ -51,6 +51,7 @@ type Pipeline struct {
 	setbacks  seldom // of the log
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
+	retried   func(context.Context) int // how often the task has failed before
 	set       Settings
 	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 
@@ -75,9 +76,13 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		log:       log,
 		now:       time.Now,
 		after:     time.After,
-		set:       set,
-		uploads:   make(chan struct{}, 1),
-		stopping:  stopping, stopUploads: stopUploads,
+		retried: func(ctx context.Context) int {
+			n, _ := asynq.GetRetryCount(ctx)
+			return n
+		},
+		set:      set,
+		uploads:  make(chan struct{}, 1),
+		stopping: stopping, stopUploads: stopUploads,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -73,8 +74,11 @@ func (p *Pipeline) forget(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// SweepEvery sweeps until ctx ends, and keeps the plans of polls up to date.
+// SweepEvery sweeps until ctx ends, the window beside it, and keeps the plans of polls up to date.
 func (p *Pipeline) SweepEvery(ctx context.Context) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { p.sweepWindowEvery(ctx) })
 	for {
 		if err := p.lookAtRenders(ctx); err != nil {
 			p.log.DebugContext(ctx, "polls go on as planned before", "reason", err)
@@ -86,9 +90,6 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		}
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep failed; the next one tries again", "reason", err)
-		}
-		if err := p.sweepWindow(ctx); err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "window not looked at; the next sweep does", "reason", err)
 		}
 		p.tidyStore(ctx)
 	}
