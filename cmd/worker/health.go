@@ -100,6 +100,8 @@ type part struct {
 	how string
 	err error
 	at  time.Time
+
+	well atomic.Pointer[bool] // as of the last answer; nil: not asked yet. It does not wait for the one under way
 }
 
 // check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
@@ -114,7 +116,19 @@ func (p *part) check(ctx context.Context) (how string, err error) {
 	defer cancel()
 	p.how, p.err = p.ask(ctx)
 	p.at = time.Now()
+	p.well.Store(new(p.err == nil))
 	return p.how, p.err
+}
+
+// well says which parts were well when they were last asked.
+func (h *health) well() map[string]bool {
+	well := map[string]bool{}
+	for name, part := range h.parts {
+		if is := part.well.Load(); is != nil {
+			well[name] = *is
+		}
+	}
+	return well
 }
 
 // logStore says at the start how copies are proved, and what is wrong with the store.

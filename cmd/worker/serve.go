@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/metrics"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
@@ -25,7 +26,8 @@ import (
 
 // serve runs a worker until ctx ends, then drains it.
 func serve(ctx context.Context, c config, log *slog.Logger) error {
-	api, store, rdb, err := connect(ctx, c)
+	m := metrics.New()
+	api, store, rdb, err := connect(ctx, c, m)
 	if err != nil {
 		return err
 	}
@@ -39,11 +41,13 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
 	}
 	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
+	p.ObserveBy(m)
 	health := newHealth(rdb, store, api)
+	m.Fleet(p, rdb, health.well, log)
 	if c.webhookSecrets != nil {
 		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
 	}
-	server := &http.Server{Handler: health.handler(metrics(p)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	server := &http.Server{Handler: health.handler(m.Handler()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
@@ -79,11 +83,11 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 
 // connect makes the clients of everything outside. It speaks to none of them yet: a worker whose
 // Redis is not there stays up and says so on /readyz.
-func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, redis.UniversalClient, error) {
+func connect(ctx context.Context, c config, m *metrics.Metrics) (*magichour.Client, storage.Store, redis.UniversalClient, error) {
 	if _, err := settings.Secret("MAGIC_HOUR_API_KEY"); err != nil {
 		return nil, nil, nil, err
 	}
-	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") })
+	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") }, m.API(c.baseURL))
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
 	}
