@@ -20,7 +20,6 @@ import (
 // health answers whether the process lives, and whether what it needs is there.
 type health struct {
 	parts    map[string]*part
-	webhook  http.Handler // nil: none
 	draining atomic.Bool
 }
 
@@ -49,17 +48,12 @@ func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Cl
 	}}
 }
 
-func (h *health) handler(metrics http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
+// routes adds what is asked of the process.
+func (h *health) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.ready)
-	if h.webhook != nil {
-		mux.Handle("POST "+webhookPath, h.webhook)
-	}
-	return mux
 }
 
 // ready asks all parts at once: a probe does not wait for the sum of their limits.
