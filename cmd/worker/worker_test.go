@@ -260,6 +260,42 @@ func worker(t *testing.T) (int, map[string]string) {
 	return status, said
 }
 
+// TestWebhookAddr: events come to the address that is theirs, and to no other.
+func TestWebhookAddr(t *testing.T) {
+	clean(t)
+	t.Setenv("HOURGLASS_LOG_FORMAT", "json")
+	t.Setenv("HOURGLASS_DRAIN", "1s")
+	t.Setenv("REDIS_URL", "redis://"+testservers.Redis(t))
+	t.Setenv("MAGIC_HOUR_WEBHOOK_SECRET", "whsec_test")
+	t.Setenv("HOURGLASS_WEBHOOK_ADDR", "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	log, ended := make(lines, 1000), make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"worker"}, io.Discard, log) }()
+	var started struct {
+		Addr        string
+		WebhookAddr string `json:"webhook_addr"`
+	}
+	if err := json.Unmarshal([]byte(log.find(t, "worker started")), &started); err != nil {
+		t.Fatal(err)
+	}
+	const event, metrics = "POST /webhooks/magichour", "GET /metrics"
+	for _, tt := range []struct {
+		request, addr string
+		want          int
+	}{
+		{event, started.WebhookAddr, http.StatusUnauthorized}, {metrics, started.WebhookAddr, http.StatusNotFound},
+		{event, started.Addr, http.StatusNotFound}, {metrics, started.Addr, http.StatusOK},
+	} {
+		if got := status(t, tt.request, tt.addr); got != tt.want {
+			t.Errorf("%s at %s: got %d, want %d", tt.request, tt.addr, got, tt.want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the worker ended with %v", err)
+	}
+}
+
 // checkHealthcheck: the subcommand says what /readyz says, by its words and by its exit code.
 func checkHealthcheck(t *testing.T, addr string, status int, ready map[string]string) {
 	t.Helper()

@@ -50,7 +50,7 @@ var (
 	stageHeld = prometheus.NewDesc("hourglass_stage_held", "1 while the whole fleet is held at a stage, for the reason in code.", []string{"stage", "code"}, nil)
 	jobs      = prometheus.NewDesc("hourglass_jobs", "Jobs by state, those that have ended for as long as their records are kept.", []string{"state"}, nil)
 	undeleted = prometheus.NewDesc("hourglass_undeleted_projects", "Jobs that are done but for their remote project, whose deletion is tried daily.", nil, nil)
-	limit     = prometheus.NewDesc("hourglass_window_limit", "How many projects may render at once (HOURGLASS_MAX_RENDERS); 0: any number.", nil, nil)
+	limit     = prometheus.NewDesc("hourglass_window_limit", "HOURGLASS_MAX_RENDERS of this worker; 0: any number.", nil, nil)
 	used      = prometheus.NewDesc("hourglass_window_used", "Slots of the window of renders in use.", nil, nil)
 	waiting   = prometheus.NewDesc("hourglass_window_waiting", "Jobs that wait for a slot of the window of renders.", nil, nil)
 	braked    = prometheus.NewDesc("hourglass_api_braked", "1 while the fleet goes slowly because the API has said 429.", nil, nil)
