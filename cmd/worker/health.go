@@ -95,7 +95,13 @@ type part struct {
 	err error
 	at  time.Time
 
-	well atomic.Pointer[bool] // as of the last answer; nil: not asked yet. It does not wait for the one under way
+	last atomic.Pointer[answered] // does not wait for the answer that is under way
+}
+
+// An answered question is whether a part was well, and when.
+type answered struct {
+	well bool
+	at   time.Time
 }
 
 // check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
@@ -110,16 +116,19 @@ func (p *part) check(ctx context.Context) (how string, err error) {
 	defer cancel()
 	p.how, p.err = p.ask(ctx)
 	p.at = time.Now()
-	p.well.Store(new(p.err == nil))
+	p.last.Store(&answered{p.err == nil, p.at})
 	return p.how, p.err
 }
 
-// well says which parts were well when they were last asked.
+// tellFor is how long an answer is told. Where nobody asks again, an outage must not be told of for ever.
+const tellFor = 2 * time.Minute
+
+// well says which parts were well when they were last asked, if that is not long ago.
 func (h *health) well() map[string]bool {
 	well := map[string]bool{}
 	for name, part := range h.parts {
-		if is := part.well.Load(); is != nil {
-			well[name] = *is
+		if last := part.last.Load(); last != nil && time.Since(last.at) < tellFor {
+			well[name] = last.well
 		}
 	}
 	return well
