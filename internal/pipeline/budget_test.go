@@ -44,8 +44,8 @@ func TestTurnOfACall(t *testing.T) {
 		}
 		late = append(late, info)
 	}
-	if got := w.fake.Totals().Creates; got != 4 || len(late) != 2 {
-		t.Fatalf("%d creates at once and %d turns, want a burst of 4, and 2", got, len(late))
+	if got := w.fake.Totals().Creates; got != 3 || len(late) != 3 {
+		t.Fatalf("%d creates at once and %d turns, want a burst of 3, and 3", got, len(late))
 	}
 	w.forward(10 * time.Second)
 	for _, info := range late {
@@ -148,5 +148,26 @@ func TestLanes(t *testing.T) {
 	}
 	if !reflect.DeepEqual(lanes, want) {
 		t.Errorf("got %v, want %v", lanes, want)
+	}
+}
+
+// TestWaitingUploadsTakeNoCalls: a job that waits until it may upload its inputs takes nothing of the budget, over
+// and over, from those that could go on.
+func TestWaitingUploadsTakeNoCalls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	w.rate = 1
+	w.withInputs(t)
+	w.start()
+	w.pipeline.uploads <- struct{}{} // as many are being uploaded as may be
+	for n := range 4 {
+		w.submit(fromBucket(fmt.Sprint("in-", n)))
+	}
+	w.submit(voice("plain", tasks.Options{}))
+	for _, info := range w.due() {
+		_ = w.step(info) // those with inputs are sent back
+	}
+	if job := w.job("plain"); job.State != tasks.Rendering {
+		t.Errorf("nobody calls the API, and the job that could is %s", job.State)
 	}
 }

@@ -33,14 +33,15 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
 		return p.within(r.job, p.queued), err
 	}
-	if err := p.afford(ctx, tasks.StageCreate, r.job, 1); err != nil {
-		return nil, err
-	}
 	if err := p.notYetStored(ctx, r.job); err != nil {
 		return nil, err
 	}
 	if stays, err := p.uploadInputs(ctx, r); !stays || err != nil {
 		return p.planned, err
+	}
+	// After the uploads, which may take their time, or have to wait for theirs.
+	if err := p.afford(ctx, tasks.StageCreate, r.job, 1); err != nil {
+		return nil, err
 	}
 	token := newToken()
 	op, body, err := order(r.job, token, p.now())

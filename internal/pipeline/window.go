@@ -139,10 +139,10 @@ func (p *Pipeline) admitOne(ctx context.Context, id string) (instead []string, e
 
 // stillWaits reports whether a job without a task has none because it waits for a slot.
 func (p *Pipeline) stillWaits(ctx context.Context, job *tasks.Job) (bool, error) {
-	if p.set.MaxRenders == 0 || job.State != tasks.Pending {
+	if job.State != tasks.Pending {
 		return false, nil
 	}
-	waits, err := p.records.Waits(ctx, job.ID)
+	waits, err := p.records.Waits(ctx, job.ID) // for workers with a limit, if this one has none
 	if err != nil {
 		return false, err
 	}

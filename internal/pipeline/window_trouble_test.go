@@ -238,3 +238,27 @@ func TestHeldNoLonger(t *testing.T) {
 		t.Error("none had to wait for its turn")
 	}
 }
+
+// TestSweepOfAWorkerWithoutALimit: the sweeper of a worker without a limit leaves what waits to those that have one.
+func TestSweepOfAWorkerWithoutALimit(t *testing.T) {
+	t.Parallel()
+	w := newWindow(t, 1)
+	w.submit(voice("one", tasks.Options{}))
+	w.submit(voice("two", tasks.Options{}))
+	w.stepAll()
+	limited := w.pipeline
+	w.open(0)
+	for range 50 {
+		w.forward(time.Minute)
+		if err := limited.sweepWindow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.job("two")
+	if _, err := w.pipeline.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if job := w.job("two"); job.Epoch != before.Epoch || job.State != tasks.Pending || slices.ContainsFunc(w.waiting(), func(info *asynq.TaskInfo) bool { return strings.HasPrefix(info.ID, "two:") }) {
+		t.Errorf("it was let in, in epoch %d: %s", job.Epoch, job.State)
+	}
+}

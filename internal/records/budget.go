@@ -54,7 +54,7 @@ local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
 local rate = tonumber(ARGV[1])
 local free = rate > 0 and rate or 1000
-local shares, least = {0.5, 0.2, 0.3}, {1, 1, 2}
+local shares = {0.5, 0.2, 0.3}
 
 local function field(name, default)
   return tonumber(redis.call('HGET', KEYS[1], name) or default)
@@ -63,6 +63,7 @@ end
 local function set(name, value) redis.call('HSET', KEYS[1], name, string.format('%.6f', value)) end
 
 local until_, ceiling = field('until', 0), field('ceiling', 1e9)
+if until_ > now + 301 then until_ = now end -- by another clock: no pause is as long
 
 -- speed is how many calls a second may leave at a time.
 local function speed(at)
@@ -86,7 +87,7 @@ local tokens, tails, late, full = {}, {}, {}, {}
 local gone = math.max(0, now - field('at', 0))
 for i = 1, 3 do
   local flow = shares[i] * speed(now)
-  full[i] = math.max(least[i], flow)
+  full[i] = math.max(1, flow)
   tokens[i] = math.min(full[i], field('tokens:' .. i, full[i]) + flow * gone)
   tails[i], late[i] = field('tail:' .. i, 0), field('late:' .. i, 0)
   local short = field('short:' .. i, 0)
@@ -104,7 +105,8 @@ local function keep(wait)
   return math.ceil(math.max(wait, 0) * 1000000)
 end
 
-local function waited(i) return math.max(tails[i], late[i]) > now end
+-- waited is whether there is somebody whose turn comes, or has come and who needs a moment to come himself.
+local function waited(i) return math.max(tails[i], late[i]) > now - 2 end
 
 local turn = tonumber(redis.call('ZSCORE', KEYS[2], claim) or nil)
 local mine = (turn or tails[lane]) <= now or tokens[lane] >= full[lane]
@@ -114,8 +116,8 @@ for i = 1, 3 do
     share, lent = share + shares[i], lent + math.max(0, tokens[i])
   end
 end
-if force or mine and now >= until_ and tokens[lane] + lent >= cost then
-  local own = force and cost or math.min(cost, math.max(0, tokens[lane]))
+if force or mine and now >= until_ and tokens[lane] + lent >= 1 then
+  local own = math.min(cost, math.max(0, tokens[lane]))
   tokens[lane] = tokens[lane] - own
   for i = 1, 3 do
     if i ~= lane and not waited(i) then
@@ -123,8 +125,10 @@ if force or mine and now >= until_ and tokens[lane] + lent >= cost then
       tokens[i], own = tokens[i] - part, own + part
     end
   end
+  -- The rest is owed: of two calls that belong together, or that were made out of turn. A minute pays all debts.
+  tokens[lane] = math.max(tokens[lane] - (cost - own), -60 * shares[lane] * speed(now))
   if turn then redis.call('ZREM', KEYS[2], claim) end
-  if tokens[lane] < cost then set('short:' .. lane, now) end
+  if tokens[lane] < 1 then set('short:' .. lane, now) end
   return keep(0)
 end
 
@@ -135,6 +139,7 @@ local new = from + cost / (share * speed(from) * 1.1)
 if turn and turn > now and turn <= new then return keep(turn - now) end
 line[lane] = new
 redis.call('ZADD', KEYS[2], string.format('%.6f', new), claim)
+redis.call('EXPIRE', KEYS[2], 86400)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.6f', now - 3600))
 return keep(math.max(new - now, 0.001))
 `)
@@ -155,7 +160,7 @@ func (s *Store) AskBudget(ctx context.Context, rate float64, lane Lane, calls in
 	}
 	wait = time.Duration(max(us, 0)) * time.Microsecond
 	if soon := min(max(longWait, wait/4), longestWait); soon < wait {
-		wait = soon - rand.N(soon/5) // many may have come at once
+		wait = soon - rand.N(soon/5) //nolint:gosec // no secret: many may have come at once
 	}
 	return wait, nil
 }
@@ -171,9 +176,9 @@ func (s *Store) SpendBudget(ctx context.Context, rate float64, lane Lane, calls 
 var brake = redis.NewScript(budgetScript + `
 local isNew = until_ <= now
 if isNew then
-  if rate > 0 or until_ > 0 then
-    set('ceiling', math.max(0.7 * speed(now), math.min(0.5, free)))
-  end
+  -- A call that is refused soon after a pause tells that it was too short, and nothing of the speed.
+  local tells = until_ == 0 and rate > 0 or until_ > 0 and (now - until_ >= 10 or speed(now) >= ceiling / 2)
+  if tells then set('ceiling', math.max(0.7 * speed(now), math.min(0.5, free))) end
   set('at', now)
   for i = 1, 3 do set('tokens:' .. i, 0) end
   redis.call('HSET', KEYS[3], '` + brakeField + `', '1')

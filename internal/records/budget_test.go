@@ -90,7 +90,7 @@ func count(all []passed, lane Lane, from, to time.Duration) (n int) {
 // checkNeverMore holds that in no time T more calls leave than the rate allows in T and a second.
 func checkNeverMore(t tester, rate float64, all []passed) {
 	t.Helper()
-	burst := math.Max(1, 0.5*rate) + math.Max(1, 0.2*rate) + math.Max(2, 0.3*rate)
+	burst := math.Max(1, 0.5*rate) + math.Max(1, 0.2*rate) + math.Max(1, 0.3*rate) + 3 // of those who owe a call
 	for i := range all {
 		calls := 0
 		for _, p := range all[i:] {
@@ -240,6 +240,87 @@ func TestRateIsRaised(t *testing.T) {
 	checkNeverMore(t, 100, out)
 	if last := out[len(out)-1].at; len(out) != 2000 || last > 7*time.Minute {
 		t.Errorf("%d of 2000 calls by %s, want them by about 6 minutes, when the last one has asked again", len(out), last)
+	}
+}
+
+// TestCleanupsBesideDownloads: what takes two calls has its turn among those that take one.
+func TestCleanupsBesideDownloads(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{1, 5, 20} {
+		s, m := newBudget(t)
+		all := append(herd(Finishes, 90, 1, 0), herd(Finishes, 9, 2, 50*time.Millisecond)...)
+		all = append(append(all, herd(Finishes, 180, 1, 100*time.Millisecond)...), herd(Polls, 600, 1, 0)...)
+		fair := time.Duration(108 / (0.3 * rate) * float64(time.Second)) // first come, first served
+		out, _ := simulate(t, s, m, rate, all, 2*fair)
+		checkNeverMore(t, rate, out)
+		cleanups := 0
+		for _, p := range out {
+			if p.calls == 2 {
+				cleanups++
+			}
+		}
+		if cleanups < 7 { // in which order those go who are late is chance
+			t.Errorf("rate %v: %d of 9 cleanups by %s, %s were fair", rate, cleanups, 2*fair, fair)
+		}
+	}
+}
+
+// TestDebtIsPaid: calls that are made out of turn are paid by what idles first, and bind nobody for long.
+func TestDebtIsPaid(t *testing.T) {
+	t.Parallel()
+	s, m := newBudget(t)
+	out, _ := simulateUntil(t, s, m, 10, herd(Creates, 60, 1, 0), time.Hour, func(time.Duration) bool {
+		if err := s.SpendBudget(t.Context(), 10, Creates, 3); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	if last := out[len(out)-1].at; len(out) != 60 || last > 40*time.Second {
+		t.Errorf("%d of 60 creates with 3 uploads each by %s, at 10 calls a second", len(out), last)
+	}
+	s, m = newBudget(t)
+	for at := time.Duration(0); at < 2*time.Hour; at += time.Minute {
+		m.SetTime(budgetNoon.Add(at))
+		if err := s.SpendBudget(t.Context(), 0.3, Creates, 40); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _ = simulate(t, s, m, 0.3, herd(Creates, 1, 1, 2*time.Hour), 24*time.Hour)
+	if late := out[0].at - 2*time.Hour; late > 3*time.Minute {
+		t.Errorf("a create waited for %s for what was spent before", late)
+	}
+}
+
+// TestAfterAnOutage: an API that answers 429 for a minute says nothing of how many calls it takes afterwards.
+func TestAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	const rate, outage = 20.0, time.Minute
+	s, m := newBudget(t)
+	out, _ := simulateUntil(t, s, m, rate, herd(Polls, 1500, 1, 0), 5*time.Minute, func(at time.Duration) bool {
+		if at < time.Second || at > time.Second+outage {
+			return true
+		}
+		if _, err := s.BrakeBudget(t.Context(), rate, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	if got := count(out, Polls, outage, outage+2*time.Minute); got < 1000 {
+		t.Errorf("%d calls in two minutes after the outage, of 2400 that may be", got)
+	}
+}
+
+// TestClockOfAnother: after a failover to a server whose clock is behind, no pause lasts longer than one can.
+func TestClockOfAnother(t *testing.T) {
+	t.Parallel()
+	s, m := newBudget(t)
+	m.SetTime(budgetNoon)
+	if _, err := s.BrakeBudget(t.Context(), 10, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := simulate(t, s, m, 10, herd(Creates, 10, 1, -time.Hour), 0)
+	if len(out) != 10 || out[9].at > 2*time.Minute-time.Hour {
+		t.Errorf("%d of 10 calls left", len(out))
 	}
 }
 
