@@ -142,8 +142,6 @@ func TestWindowOfAFleet(t *testing.T) {
 	if len(all) >= 1000 {
 		between = 15 * time.Second
 	}
-	seed := uint64(time.Now().UnixNano())    //nolint:gosec // any number will do
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it must be repeatable
 	kills, most, next := 0, 0, time.Now()
 	f.settleAll(all, func() {
 		jobs, n := f.bought()
@@ -152,13 +150,13 @@ func TestWindowOfAFleet(t *testing.T) {
 			t.Errorf("%d slots are in use while %d jobs wait, of %d", len(now.slots), len(now.waiting), renders)
 		}
 		if len(jobs) < len(all)*9/10 && time.Now().After(next) {
-			i := random.IntN(len(workers))
+			i := rand.IntN(len(workers)) //nolint:gosec // any will do
 			workers[i].signal(syscall.SIGKILL)
 			workers[i], _ = f.startWorker(limit)
-			kills, next = kills+1, time.Now().Add(between+time.Duration(random.Int64N(int64(between))))
+			kills, next = kills+1, time.Now().Add(between+rand.N(between)) //nolint:gosec // at any time
 		}
 	})
-	t.Logf("killed %d workers (seed %d)", kills, seed)
+	t.Logf("killed %d workers", kills)
 	if most > renders || most < renders/2 || kills == 0 {
 		t.Errorf("up to %d projects were rendering at once, of %d that may; %d workers were killed", most, renders, kills)
 	}

@@ -78,8 +78,12 @@ func letsPass(h *tasks.Hold) bool {
 	return h != nil && (h.Code == codeTrouble || h.Code == codeCredits && strings.HasSuffix(h.Message, hintAmbiguous))
 }
 
-// letOthersPass gives the slot of a job back that was refused, if it may be refused for as long as it lives.
+// letOthersPass gives the slot of a job back that was refused, if it may be refused for as long as it lives. One
+// that may have been bought renders.
 func (p *Pipeline) letOthersPass(ctx context.Context, job *tasks.Job, v verdict, retried int) {
+	if job.State != tasks.Pending || job.Mark() != nil {
+		return
+	}
 	if v.ambiguous || v.class == transient && retried+1 >= windowTries {
 		p.leaveWindow(ctx, job.ID, job.Epoch)
 	}

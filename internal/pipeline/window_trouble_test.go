@@ -72,6 +72,24 @@ func TestWindowOfThePoisoned(t *testing.T) {
 	}
 }
 
+// TestWindowOfABoughtOne: a project that may be bought renders, whatever trouble came after it. Its job keeps the slot.
+func TestWindowOfABoughtOne(t *testing.T) {
+	t.Parallel()
+	w := newWindow(t, 1)
+	w.submit(voice("one", tasks.Options{}))
+	w.stepAll()
+	free := tasks.Job{Status: tasks.Status{ID: "one", State: tasks.Pending}, Epoch: 1}
+	marked, bought := free, free
+	marked.Attempts = []tasks.Attempt{{Token: "t", At: noon}}
+	bought.State, bought.ProjectID = tasks.Rendering, "p"
+	for _, job := range []*tasks.Job{&marked, &bought} {
+		w.pipeline.letOthersPass(t.Context(), job, verdict{class: transient}, windowTries)
+		w.checkWindow(1, 0)
+	}
+	w.pipeline.letOthersPass(t.Context(), &free, verdict{class: transient}, windowTries)
+	w.checkWindow(0, 0)
+}
+
 // TestWindowSubmitAgain: who submits a job again that waits for its turn changes nothing.
 func TestWindowSubmitAgain(t *testing.T) {
 	t.Parallel()
