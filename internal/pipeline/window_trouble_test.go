@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 	"github.com/seed-290c2414/hourglass/internal/records"
