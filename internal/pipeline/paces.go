@@ -139,6 +139,7 @@ func (p *Pipeline) learnTime(ctx context.Context, job *tasks.Job) error {
 			unready = ready.Add(-webhookLag)
 		}
 	}
+	p.observer.Noticed(job, max(ready.Sub(unready), 0))
 	var weights []records.Weight
 	for _, part := range p.paces.of(job.Operation).Parts(unready.Sub(from), ready.Sub(from)) {
 		weights = append(weights, records.Weight{Bucket: part.Bucket, Weight: part.Share})

@@ -48,6 +48,7 @@ type Pipeline struct {
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
+	observer  Observer
 	setbacks  seldom // of the log
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
@@ -73,6 +74,7 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
+		observer:  nobody{},
 		now:       time.Now,
 		after:     time.After,
 		set:       set,
