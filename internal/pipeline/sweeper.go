@@ -76,6 +76,9 @@ func (p *Pipeline) forget(ctx context.Context) error {
 // SweepEvery sweeps until ctx ends, and keeps the plans of polls up to date.
 func (p *Pipeline) SweepEvery(ctx context.Context) {
 	for {
+		if err := p.nameQueues(ctx); err != nil && ctx.Err() == nil {
+			p.log.DebugContext(ctx, "the queues may not be listed", "reason", err)
+		}
 		if err := p.lookAtRenders(ctx); err != nil {
 			p.log.DebugContext(ctx, "polls go on as planned before", "reason", err)
 		}
@@ -92,6 +95,14 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		}
 		p.tidyStore(ctx)
 	}
+}
+
+func (p *Pipeline) nameQueues(ctx context.Context) error {
+	var queues []any
+	for _, stage := range tasks.Stages() {
+		queues = append(queues, stage.Queue())
+	}
+	return p.records.NameQueues(ctx, queues...)
 }
 
 // sweep looks at one job, and reports whether its deadline stays as it is.
