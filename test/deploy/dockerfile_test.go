@@ -65,7 +65,10 @@ func TestDockerfile(t *testing.T) {
 	stages := dockerfile(t)
 	build, final := stage(stages[0]), stages.final()
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))[1]
-	if want := "golang:" + goVersion + "-alpine"; build.BaseName != want || build.Platform != "$BUILDPLATFORM" {
+	if ours := instruction(read(t, "Dockerfile"), "ARG GO_VERSION="); ours != goVersion {
+		t.Errorf("ARG GO_VERSION: got %s, want %s as in go.mod", ours, goVersion)
+	}
+	if want := "golang:${GO_VERSION}-alpine"; build.BaseName != want || build.Platform != "$BUILDPLATFORM" {
 		t.Errorf("builder: got %s for %s, want %s for $BUILDPLATFORM: the compiler runs on the builder's own platform", build.BaseName, build.Platform, want)
 	}
 	if final.BaseName != "scratch" {
@@ -85,6 +88,13 @@ func TestDockerfile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// instruction returns what follows the beginning of a line.
+func instruction(text, begin string) string {
+	_, rest, _ := strings.Cut("\n"+text, "\n"+begin)
+	line, _, _ := strings.Cut(rest, "\n")
+	return line
 }
 
 func commandText(c instructions.Command) string {
