@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
@@ -99,15 +100,16 @@ func TestEnvExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(read(t, example)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := load(t, dir, stack, nil)
+	got := load(t, dir, stack, nil, cli.WithEnvFiles()) // as compose does: .env
 	for name, service := range chosen.Services {
 		if diff := cmp.Diff(service.Environment, got.Services[name].Environment); diff != "" {
 			t.Errorf("%s (-defaults +%s):\n%s", name, example, diff)
 		}
-		if want, scale := service.GetScale(), got.Services[name].GetScale(); want != scale {
+		read := got.Services[name]
+		if want, scale := service.GetScale(), read.GetScale(); want != scale {
 			t.Errorf("%s: got %d, want %d", name, scale, want)
 		}
-		if diff := cmp.Diff(service.Ports, got.Services[name].Ports); diff != "" {
+		if diff := cmp.Diff(service.Ports, read.Ports); diff != "" {
 			t.Errorf("%s: ports (-defaults +%s):\n%s", name, example, diff)
 		}
 	}
