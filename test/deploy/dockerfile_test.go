@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -146,6 +148,43 @@ func TestPrograms(t *testing.T) {
 	}
 	if want := []string{"enqueue", "fakehour", "worker"}; !slices.Equal(names, want) {
 		t.Errorf("programs: got %v, want %v", names, want)
+	}
+}
+
+// TestSameBytes: a build in another folder gives the same programs.
+func TestSameBytes(t *testing.T) {
+	t.Parallel()
+	stages, allowed, first := dockerfile(t), buildContext(t), image(t)
+	again, err := build(stage(stages[0]), allowed, "./cmd/fakehour")
+	t.Cleanup(func() { _ = os.RemoveAll(again) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := sum(t, filepath.Join(first, "fakehour")), sum(t, filepath.Join(again, outFolder, "fakehour")); one != two {
+		t.Errorf("fakehour: %x here, %x there", one, two)
+	}
+}
+
+func sum(t *testing.T, path string) [sha256.Size]byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(text)
+}
+
+// TestOtherPlatform: the builder's own compiler is told to make programs for the image's platform.
+func TestOtherPlatform(t *testing.T) {
+	t.Parallel()
+	stages := dockerfile(t)
+	for _, run := range all[*instructions.RunCommand](stage(stages[0])) {
+		line := regexp.MustCompile(`go build .*`).ReplaceAllString(strings.Join(run.CmdLine, " "), "go env GOOS GOARCH CGO_ENABLED")
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", line) //nolint:gosec // our own file
+		cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH=riscv64")
+		if got, err := cmd.Output(); err != nil || string(got) != "linux\nriscv64\n0\n" {
+			t.Errorf("got %s (%v), want programs for linux and riscv64, without cgo", got, err)
+		}
 	}
 }
 
