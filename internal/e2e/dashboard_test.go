@@ -182,6 +182,8 @@ func TestArchivedFromTheDashboard(t *testing.T) {
 	f.stands("cleaning:poll:1", asynq.TaskStateScheduled)
 	b.must("POST", "hourglass-poll/scheduled_tasks/cleaning:poll:1:run")
 	f.stands("cleaning:cleanup", asynq.TaskStateRetry)
+	b.must("POST", "hourglass-cleanup/retry_tasks:run_all")
+	f.stands("cleaning:cleanup", asynq.TaskStateRetry) // it is held still
 	b.must("POST", "hourglass-cleanup/retry_tasks:archive_all")
 	f.run("worker", "", "release", "cleanup")
 	f.stands("late:poll:1", asynq.TaskStateScheduled)

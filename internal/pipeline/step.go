@@ -220,7 +220,10 @@ type result struct {
 }
 
 func resultOf(job *tasks.Job) result {
-	r := result{State: job.State, ProjectID: job.ProjectID, Credits: job.CreditsCharged, Polls: job.Polls, Remote: job.Remote}
+	r := result{State: job.State, ProjectID: job.ProjectID, Credits: job.CreditsCharged, Remote: job.Remote}
+	if job.State != tasks.Rendering { // there it is the number of the next one
+		r.Polls = job.Polls
+	}
 	for _, o := range job.Outputs {
 		r.Keys = append(r.Keys, o.Key)
 		r.Bytes += o.Size

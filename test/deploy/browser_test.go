@@ -24,8 +24,8 @@ const batch = `
 {"id":"robot_speaks","operation":"ai-voice-generator","body":{"style":{"prompt":"Good evening, I am a tin robot.","voice_name":"Morgan Freeman"}}}
 {"id":"robot_walks","operation":"image-to-video","body":{"end_seconds":4,"assets":{"image_file_path":"https://example.com/robot.png?X-Amz-Signature=canary"}}}
 {"id":"faceless_robot","operation":"face-swap","body":{"name":"[fake error=no_source_face]","start_seconds":0,"end_seconds":3,"assets":{"video_source":"file","video_file_path":"https://example.com/robot.mp4","image_file_path":"https://example.com/portrait.png"}}}
-{"id":"long_film","operation":"text-to-video","body":{"name":"[fake render=1h]","end_seconds":60,"style":{"prompt":"a tin robot walks home"}}}
-{"id":"longer_film","operation":"text-to-video","body":{"name":"[fake render=2h]","end_seconds":60,"style":{"prompt":"a tin robot walks back"}}}
+{"id":"long_film","operation":"text-to-video","body":{"name":"[fake queued=1s render=1h]","end_seconds":60,"style":{"prompt":"a tin robot walks home"}}}
+{"id":"longer_film","operation":"text-to-video","body":{"name":"[fake queued=1h render=2h]","end_seconds":60,"style":{"prompt":"a tin robot walks back"}}}
 `
 
 // TestBrowser: the stack of the compose files, with Asynqmon's own program, as a person sees it in a browser. Only
@@ -38,7 +38,7 @@ func TestBrowser(t *testing.T) {
 	r.tries("asynqmon", r.startAsynqmon)
 	r.tries("dashboard", r.startDashboard)
 	r.batch()
-	page := chromium.Open(t, 1440, 900)
+	page := chromium.Open(t, 1280, 1200)
 	see := func(name, url string, texts ...string) {
 		t.Helper()
 		page.Do(t, chromedp.Navigate(url))
@@ -47,7 +47,7 @@ func TestBrowser(t *testing.T) {
 	}
 	see("queues", r.asynqmon, "hourglass-create", "hourglass-poll", "hourglass-download", "hourglass-cleanup")
 	see("scheduled", r.asynqmon+"/queues/hourglass-poll?status=scheduled",
-		"long_film:poll:", `"operation": "text-to-video"`, `"poll": `, `"status": "rendering"`)
+		"long_film:poll:", "longer_film:poll:", `"operation": "text-to-video"`, `"poll": `, `"status": "rendering"`, `"status": "queued"`)
 	see("downloads", r.asynqmon+"/queues/hourglass-download?status=completed",
 		"robot_portraits:download", `"state": "cleaning"`, `"media/robot_portraits/4.png"`, `"bytes": `)
 	see("archived", r.asynqmon+"/queues/hourglass-poll?status=archived",
