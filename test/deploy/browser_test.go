@@ -31,6 +31,7 @@ const batch = `
 // TestBrowser: the stack of the compose files, with Asynqmon's own program, as a person sees it in a browser. Only
 // `make browser` looks.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("HOURGLASS_BROWSER") == "" {
 		t.Skip("make browser sets HOURGLASS_BROWSER")
 	}
