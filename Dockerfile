@@ -1,5 +1,11 @@
 # The programs and nothing else. `docker run IMAGE` is the worker; fakehour and enqueue are there by name.
-FROM --platform=$BUILDPLATFORM golang:1.26-alpine AS build
+#
+# For both platforms, and the same bytes from the same source wherever it is built:
+#
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=v1.2.3 --build-arg GO_VERSION=1.26.8 \
+#     --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --output type=oci,dest=hourglass.tar,rewrite-timestamp=true .
+ARG GO_VERSION=1.26
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-alpine AS build
 WORKDIR /src
 COPY . .
 ARG VERSION=dev
@@ -7,7 +13,7 @@ ARG TARGETOS
 ARG TARGETARCH
 # Without cgo and -trimpath the programs need no C library, and the same source gives the same bytes.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X github.com/seed-290c2414/hourglass/internal/settings.version=$VERSION" \
     -o /out/ ./cmd/worker ./cmd/enqueue ./cmd/fakehour
 

@@ -32,9 +32,11 @@ torture: ## kill, freeze and cut off everything while 500 jobs run; HOURGLASS_TO
 	go test -tags torture -count=1 -timeout 30m -v -run '^TestTorture$$' ./internal/e2e
 
 .PHONY: browser
-browser: ## look at the demo's dashboard in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
+browser: ## look at the dashboards of the demo and of the compose file in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
+	@scripts/install-tools
 	@scripts/install-tools browser
 	go test -C test -count=1 -timeout 5m ./browser/
+	HOURGLASS_BROWSER=yes go test -C test -count=1 -timeout 5m -run '^TestBrowser$$' ./deploy/
 
 .PHONY: check
 check: gofmt vet lint tidy generated ## everything but the tests: format, vet, lint, go.mod, generated files

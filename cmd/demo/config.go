@@ -3,9 +3,10 @@ package main
 import (
 	"errors"
 	"net"
-	"net/netip"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/seed-290c2414/hourglass/internal/dashboard"
 )
 
 // config is what the user has chosen.
@@ -45,15 +46,10 @@ func read(c *cli.Command) config {
 // for a password.
 func checkAddr(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil || !isLoopback(host) {
+	if err != nil || !dashboard.IsLoopback(host) {
 		return errors.New("want an address that only this machine can reach, such as 127.0.0.1:8080: there is no password")
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 func checkTimeScale(scale float64) error {

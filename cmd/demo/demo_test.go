@@ -124,7 +124,7 @@ func TestTakenPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
+	defer d.Close()
 	var out bytes.Buffer
 	welcome(&out, config{timeScale: 1}, d, 1)
 	if want := taken + " is taken, so the dashboard is at " + d.url; !strings.Contains(out.String(), want) {

@@ -22,7 +22,7 @@ type scene struct {
 	redis     *miniredis.Miniredis
 	api       *magichourtest.Server
 	client    *tasks.Client
-	dashboard *dashboard
+	dashboard *board
 	endings   []func() // of what was started, in that order
 }
 
@@ -62,7 +62,7 @@ func (s *scene) build(ctx context.Context, c config, log *slog.Logger) (err erro
 	if s.dashboard, err = startDashboard(ctx, c, s.redis.Addr()); err != nil {
 		return err
 	}
-	s.endings = append(s.endings, s.dashboard.close)
+	s.endings = append(s.endings, s.dashboard.Close)
 
 	endWorker, err := startWorker(ctx, s.api.URL(), c.dir, rdb, log)
 	if err != nil {

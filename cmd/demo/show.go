@@ -38,7 +38,7 @@ func show(ctx context.Context, c config, samples []sample, stdout, stderr io.Wri
 	return verdict
 }
 
-func welcome(w io.Writer, c config, d *dashboard, jobs int) {
+func welcome(w io.Writer, c config, d *board, jobs int) {
 	_, _ = fmt.Fprintf(w, `%d jobs, one of them meant to fail, on a fake Magic Hour API that renders %.3g times faster than the
 real one. Every job goes through four stages, each of which is a queue of tasks: create, poll, download, cleanup.
 

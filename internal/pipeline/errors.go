@@ -45,6 +45,7 @@ const (
 	codeRemoteGone     = "remote_gone"     // the project disappeared before it was copied
 	codeGaveUp         = "gave_up"         // older than the give-up time
 	codeAttempts       = "attempts_used_up"
+	codeArchived       = "archived_by_hand" // a person archived the task before it was done
 	codeThrottled      = "throttled"
 	codeUnauthorized   = "unauthorized"
 	codeCredits        = "insufficient_credits"

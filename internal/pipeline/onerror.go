@@ -18,7 +18,7 @@ func (p *Pipeline) afterError(job *tasks.Job, stage tasks.Stage, v verdict, retr
 		return out
 	}
 	p.setHold(job, p.hold(job.Hold, v))
-	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: v.message}}
+	return outcome{err: &setback{class: v.class, code: v.code, after: v.after, text: withHint(v.message, v.hint)}}
 }
 
 // setHold says why a job waits, or that it does not. When what a person had to mend is out of its way, or
@@ -42,11 +42,7 @@ func (p *Pipeline) hold(before *tasks.Hold, v verdict) *tasks.Hold {
 	case before != nil && before.Code == v.code:
 		return before
 	}
-	message := v.message
-	if v.hint != "" {
-		message += "; " + v.hint
-	}
-	return &tasks.Hold{Code: v.code, Message: message, Since: p.now().UTC()}
+	return &tasks.Hold{Code: v.code, Message: withHint(v.message, v.hint), Since: p.now().UTC()}
 }
 
 // waitsForPerson reports whether a job is held until somebody does something, rather than until

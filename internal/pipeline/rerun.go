@@ -27,11 +27,26 @@ func (p *Pipeline) afterItsFailure(ctx context.Context, r *record, payload tasks
 	}))
 }
 
-// reasonOf is what the queue is told of a job that has failed.
-func reasonOf(e *tasks.Error) string { return e.Code + ": " + e.Message }
+// reasonOf is what the queue is told of a job that has failed: for the eyes of a person, so with what to do.
+func reasonOf(e *tasks.Error) string { return withHint(e.Code+": "+e.Message, e.Hint) }
+
+func withHint(text, hint string) string {
+	if hint == "" {
+		return text
+	}
+	return text + "; " + hint
+}
 
 // lostToArchive is the message of a job whose task Asynq has archived without asking anybody.
 func lostToArchive(lastErr string) string { return "its task was archived: " + lastErr }
+
+// archivedByHand is the message of a job whose task a person has archived before it was done.
+func archivedByHand(lastErr string) string {
+	if lastErr == "" {
+		return "somebody archived its task"
+	}
+	return "somebody archived its task, whose last error was: " + lastErr
+}
 
 // wasArchived reports whether the task stood in the archive for this failure: then its last error says so.
 func (p *Pipeline) wasArchived(payload tasks.Payload, failure *tasks.Error) (bool, error) {
@@ -42,5 +57,6 @@ func (p *Pipeline) wasArchived(payload tasks.Payload, failure *tasks.Error) (boo
 	if err != nil {
 		return false, fmt.Errorf("look at task %s: %w", tasks.TaskID(payload), err)
 	}
-	return info.LastErr == reasonOf(failure) || lostToArchive(info.LastErr) == failure.Message, nil
+	said := info.LastErr == reasonOf(failure) || info.LastErr == failure.Code+": "+failure.Message // as earlier versions wrote it
+	return said || lostToArchive(info.LastErr) == failure.Message || archivedByHand(info.LastErr) == failure.Message, nil
 }

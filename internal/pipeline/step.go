@@ -214,20 +214,35 @@ func (p *Pipeline) report(ctx context.Context, task *asynq.Task, job *tasks.Job)
 	if w == nil || job.State == tasks.Rendering && job.Polls > 1 {
 		return
 	}
-	result := struct {
-		State     tasks.State `json:"state"`
-		ProjectID string      `json:"project_id,omitempty"`
-		Keys      []string    `json:"keys,omitempty"`
-		Error     string      `json:"error,omitempty"`
-	}{State: job.State, ProjectID: job.ProjectID}
-	for _, o := range job.Outputs {
-		result.Keys = append(result.Keys, o.Key)
-	}
-	if job.Error != nil {
-		result.Error = job.Error.Code + ": " + job.Error.Message
-	}
-	if text, err := json.Marshal(result); err == nil {
+	if text, err := json.Marshal(resultOf(job)); err == nil {
 		queue, _ := asynq.GetQueueName(ctx)
 		_ = p.records.WriteResult(ctx, queue, w.TaskID(), text)
 	}
+}
+
+// A result is what a person who watches the dashboard sees of a task that has ended.
+type result struct {
+	State     tasks.State   `json:"state"`
+	ProjectID string        `json:"project_id,omitempty"`
+	Credits   int           `json:"credits_charged,omitempty"`
+	Polls     int           `json:"polls,omitempty"`
+	Keys      []string      `json:"keys,omitempty"`  // of the files in the store
+	Bytes     int64         `json:"bytes,omitempty"` // of all files
+	Remote    *tasks.Remote `json:"remote,omitempty"`
+	Error     string        `json:"error,omitempty"`
+}
+
+func resultOf(job *tasks.Job) result {
+	r := result{State: job.State, ProjectID: job.ProjectID, Credits: job.CreditsCharged, Remote: job.Remote}
+	if job.State != tasks.Rendering { // there it is the number of the next one
+		r.Polls = job.Polls
+	}
+	for _, o := range job.Outputs {
+		r.Keys = append(r.Keys, o.Key)
+		r.Bytes += o.Size
+	}
+	if job.Error != nil {
+		r.Error = reasonOf(job.Error)
+	}
+	return r
 }

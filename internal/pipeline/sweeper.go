@@ -80,6 +80,9 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 	defer beside.Wait()
 	beside.Go(func() { p.sweepWindowEvery(ctx) })
 	for {
+		if err := p.nameQueues(ctx); err != nil && ctx.Err() == nil {
+			p.log.DebugContext(ctx, "the queues may not be listed", "reason", err)
+		}
 		if err := p.lookAtRenders(ctx); err != nil {
 			p.log.DebugContext(ctx, "polls go on as planned before", "reason", err)
 		}
@@ -93,6 +96,14 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		}
 		p.tidyStore(ctx)
 	}
+}
+
+func (p *Pipeline) nameQueues(ctx context.Context) error {
+	var queues []any
+	for _, stage := range tasks.Stages() {
+		queues = append(queues, stage.Queue())
+	}
+	return p.records.NameQueues(ctx, queues...)
 }
 
 // sweep looks at one job, and reports whether its deadline stays as it is.
@@ -198,28 +209,30 @@ func nextEpoch(job *tasks.Job) outcome {
 	return outcome{}
 }
 
-// afterArchived decides for a job whose task Asynq has archived without the job's knowing: its
-// worker died at every try, or a stranger's task with another request held its id.
+// afterArchived decides for a job whose task was archived without the job's knowing: its worker died at
+// every try, a person archived it, or a stranger's task with another request held its id.
 func (p *Pipeline) afterArchived(seen *tasks.Job, info *asynq.TaskInfo) decision {
-	if payload, err := tasks.Decode(asynq.NewTask(info.Type, info.Payload)); err == nil {
-		if create, ok := payload.(*tasks.Create); ok && !create.Matches(seen) {
-			return nextEpoch
-		}
+	payload, err := tasks.Decode(asynq.NewTask(info.Type, info.Payload))
+	if create, ok := payload.(*tasks.Create); ok && !create.Matches(seen) {
+		return nextEpoch
 	}
 	if !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(seen.CreatedAt) {
 		return nextEpoch // of an earlier life of this id, whose record has expired
 	}
-	why := lostToArchive(info.LastErr)
+	why := verdict{code: codeAttempts, message: lostToArchive(info.LastErr), hint: "see the worker's log for what it died of. " + hintGaveUp(seen)}
+	if err == nil && info.Retried < info.MaxRetry { // Asynq by itself archives what can be read only at its last attempt
+		why = verdict{code: codeArchived, message: archivedByHand(info.LastErr), hint: "run the task, or enqueue retry " + seen.ID + ", to go on"}
+	}
 	return func(job *tasks.Job) outcome {
 		mark := job.Mark()
 		switch {
 		case mark != nil:
-			return p.parked(mark.Token, why)(job)
+			return p.parked(mark.Token, why.message)(job)
 		case job.State == tasks.Cleaning:
 			job.Epoch++
 			return outcome{in: longestBackoff}
 		}
-		fail(job, stageOf(job.State), verdict{code: codeAttempts, message: why, hint: "see the worker's log for what it died of. " + hintGaveUp(job)})
+		fail(job, stageOf(job.State), why)
 		return outcome{}
 	}
 }

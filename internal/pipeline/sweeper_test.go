@@ -94,6 +94,32 @@ func TestSweeperOnTakenIDs(t *testing.T) {
 		}
 		archive(w, w.waiting()[0])
 		w.sweep()
+		if job := w.checkLaws("images"); job.State != tasks.Failed || job.Error.Code != codeArchived || job.Error.Stage != "poll" {
+			t.Errorf("got %s (%+v)", job.State, job.Error)
+		}
+	})
+	t.Run("archived at its last attempt", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, magichourtest.Options{Render: slow})
+		w.submit(images())
+		for range 2 {
+			if err := w.step(w.waiting()[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		info := w.waiting()[0]
+		payload, err := tasks.NewTask(w.job("images").Next())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.inspector.DeleteTask(info.Queue, info.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.queue.Enqueue(payload, asynq.MaxRetry(0)); err != nil {
+			t.Fatal(err)
+		}
+		archive(w, w.waiting()[0])
+		w.sweep()
 		if job := w.checkLaws("images"); job.State != tasks.Failed || job.Error.Code != codeAttempts || job.Error.Stage != "poll" {
 			t.Errorf("got %s (%+v)", job.State, job.Error)
 		}

@@ -161,6 +161,15 @@ func (s *Store) ExpireClaim(ctx context.Context, project string, ttl time.Durati
 	return nil
 }
 
+// NameQueues makes sure that Asynq lists the queues. Its clients do so once in their life; where somebody deletes
+// an empty queue from a dashboard it goes on working, but no inspector knows it any more, or its tasks.
+func (s *Store) NameQueues(ctx context.Context, queues ...any) error {
+	if err := s.rdb.SAdd(ctx, "asynq:queues", queues...).Err(); err != nil {
+		return fmt.Errorf("name the queues: %w", err)
+	}
+	return nil
+}
+
 // WriteResult gives a task of Asynq its result, if it is still there. Asynq's own way makes what is
 // not there: after a failover that has forgotten the task, its id would be held for ever by what is
 // no task.

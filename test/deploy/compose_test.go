@@ -81,6 +81,15 @@ func demo(t *testing.T) *types.Project {
 	return load(t, dir, stack, []string{"COMPOSE_PROFILES=demo,tools"}, withEnvFile(dir))
 }
 
+// everything is the demo with all of its profiles.
+func everything(t *testing.T) *types.Project {
+	t.Helper()
+	dir := files(t, nil)
+	return load(t, dir, stack, []string{"COMPOSE_PROFILES=" + allProfiles}, withEnvFile(dir))
+}
+
+const allProfiles = "demo,tools,dashboard,metrics"
+
 func TestServices(t *testing.T) {
 	t.Parallel()
 	dir := files(t, nil)
@@ -94,6 +103,8 @@ func TestServices(t *testing.T) {
 		{"defaults", stack, nil, nil, "hourglass", []string{"asynqmon", "redis", "versitygw", "worker"}},
 		{"demo", stack, nil, []cli.ProjectOptionsFn{withEnvFile(dir)}, "hourglass-demo", []string{"asynqmon", "fakehour", "redis", "versitygw", "worker"}},
 		{"tools", stack, []string{"COMPOSE_PROFILES=tools"}, nil, "hourglass", []string{"asynqmon", "enqueue", "redis", "versitygw", "worker"}},
+		{"dashboard", stack, []string{"COMPOSE_PROFILES=dashboard"}, nil, "hourglass", []string{"asynqmon", "dashboard", "redis", "versitygw", "worker"}},
+		{"metrics", stack, []string{"COMPOSE_PROFILES=metrics"}, nil, "hourglass", []string{"asynqmon", "grafana", "prometheus", "redis", "versitygw", "worker"}},
 		{"Asynqmon alone", asynqmon, nil, nil, "asynqmon", []string{"asynqmon"}},
 	}
 	for _, test := range tests {

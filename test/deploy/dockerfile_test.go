@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -65,7 +67,10 @@ func TestDockerfile(t *testing.T) {
 	stages := dockerfile(t)
 	build, final := stage(stages[0]), stages.final()
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))[1]
-	if want := "golang:" + goVersion + "-alpine"; build.BaseName != want || build.Platform != "$BUILDPLATFORM" {
+	if ours := instruction(read(t, "Dockerfile"), "ARG GO_VERSION="); ours != goVersion {
+		t.Errorf("ARG GO_VERSION: got %s, want %s as in go.mod", ours, goVersion)
+	}
+	if want := "golang:${GO_VERSION}-alpine"; build.BaseName != want || build.Platform != "$BUILDPLATFORM" {
 		t.Errorf("builder: got %s for %s, want %s for $BUILDPLATFORM: the compiler runs on the builder's own platform", build.BaseName, build.Platform, want)
 	}
 	if final.BaseName != "scratch" {
@@ -85,6 +90,13 @@ func TestDockerfile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// instruction returns what follows the beginning of a line.
+func instruction(text, begin string) string {
+	_, rest, _ := strings.Cut("\n"+text, "\n"+begin)
+	line, _, _ := strings.Cut(rest, "\n")
+	return line
 }
 
 func commandText(c instructions.Command) string {
@@ -136,6 +148,43 @@ func TestPrograms(t *testing.T) {
 	}
 	if want := []string{"enqueue", "fakehour", "worker"}; !slices.Equal(names, want) {
 		t.Errorf("programs: got %v, want %v", names, want)
+	}
+}
+
+// TestSameBytes: a build in another folder gives the same programs.
+func TestSameBytes(t *testing.T) {
+	t.Parallel()
+	stages, allowed, first := dockerfile(t), buildContext(t), image(t)
+	again, err := build(stage(stages[0]), allowed, "./cmd/fakehour")
+	t.Cleanup(func() { _ = os.RemoveAll(again) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := sum(t, filepath.Join(first, "fakehour")), sum(t, filepath.Join(again, outFolder, "fakehour")); one != two {
+		t.Errorf("fakehour: %x here, %x there", one, two)
+	}
+}
+
+func sum(t *testing.T, path string) [sha256.Size]byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(text)
+}
+
+// TestOtherPlatform: the builder's own compiler is told to make programs for the image's platform.
+func TestOtherPlatform(t *testing.T) {
+	t.Parallel()
+	stages := dockerfile(t)
+	for _, run := range all[*instructions.RunCommand](stage(stages[0])) {
+		line := regexp.MustCompile(`go build .*`).ReplaceAllString(strings.Join(run.CmdLine, " "), "go env GOOS GOARCH CGO_ENABLED")
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", line) //nolint:gosec // our own file
+		cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH=riscv64")
+		if got, err := cmd.Output(); err != nil || string(got) != "linux\nriscv64\n0\n" {
+			t.Errorf("got %s (%v), want programs for linux and riscv64, without cgo", got, err)
+		}
 	}
 }
 

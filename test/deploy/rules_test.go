@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,48 @@ func TestDemoEnv(t *testing.T) {
 	}
 }
 
+// TestEnvExample: what it says are the defaults, but for what it chooses, and it leaves nothing out that is for real use.
+func TestEnvExample(t *testing.T) {
+	t.Parallel()
+	const example = ".env.example"
+	env, err := dotenv.Parse(strings.NewReader(read(t, example)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := variables(read(t, stack) + read(t, asynqmon))
+	for _, name := range []string{"REDIS_URL", "MAGIC_HOUR_BASE_URL", "FAKEHOUR_TIME_SCALE"} { // of Asynqmon alone, and of the demo
+		delete(used, name)
+	}
+	for name := range env {
+		if _, known := used[name]; !known && name != "COMPOSE_PROFILES" {
+			t.Errorf("%s sets %s, which no compose file uses", example, name)
+		}
+	}
+	for name := range used {
+		if _, named := env[name]; !named {
+			t.Errorf("%s does not name %s", example, name)
+		}
+	}
+	chosen := load(t, files(t, nil), stack, []string{"COMPOSE_PROFILES=metrics,dashboard", "WORKERS=4"})
+	dir := files(t, nil)
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(read(t, example)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := load(t, dir, stack, nil, cli.WithEnvFiles()) // as compose does: .env
+	for name, service := range chosen.Services {
+		if diff := cmp.Diff(service.Environment, got.Services[name].Environment); diff != "" {
+			t.Errorf("%s (-defaults +%s):\n%s", name, example, diff)
+		}
+		read := got.Services[name]
+		if want, scale := service.GetScale(), read.GetScale(); want != scale {
+			t.Errorf("%s: got %d, want %d", name, scale, want)
+		}
+		if diff := cmp.Diff(service.Ports, read.Ports); diff != "" {
+			t.Errorf("%s: ports (-defaults +%s):\n%s", name, example, diff)
+		}
+	}
+}
+
 func TestSecretsAreNobodyElses(t *testing.T) {
 	t.Parallel()
 	dir := files(t, nil)
@@ -88,15 +131,17 @@ func TestSecretsAreNobodyElses(t *testing.T) {
 func TestImagesArePinned(t *testing.T) {
 	t.Parallel()
 	got := map[string]string{}
-	for name, service := range demo(t).Services {
+	for name, service := range everything(t).Services {
 		if service.Build == nil {
 			got[name] = service.Image
 		}
 	}
 	want := map[string]string{ // the versions that these tests know; asynqmon and versitygw as the go.mod files have them
-		"asynqmon":  "hibiken/asynqmon:" + strings.TrimPrefix(required(t, "go.mod", "github.com/hibiken/asynqmon"), "v"),
-		"redis":     "redis:8.8-alpine",
-		"versitygw": "versity/versitygw:" + required(t, "tools/go.mod", "github.com/versity/versitygw"),
+		"asynqmon":   "hibiken/asynqmon:" + strings.TrimPrefix(required(t, "go.mod", "github.com/hibiken/asynqmon"), "v"),
+		"grafana":    "grafana/grafana:12.2.1",
+		"prometheus": "prom/prometheus:v3.13.2",
+		"redis":      "redis:8.8-alpine",
+		"versitygw":  "versity/versitygw:" + required(t, "tools/go.mod", "github.com/versity/versitygw"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
@@ -115,7 +160,7 @@ func required(t *testing.T, file, module string) string {
 
 func TestServicesStayUp(t *testing.T) {
 	t.Parallel()
-	for name, service := range demo(t).Services {
+	for name, service := range everything(t).Services {
 		if want := map[bool]string{true: "no", false: "unless-stopped"}[name == "enqueue"]; service.Restart != want {
 			t.Errorf("%s: got restart: %s, want %s", name, service.Restart, want)
 		}
@@ -129,15 +174,18 @@ func TestServicesStayUp(t *testing.T) {
 
 func TestServicesMayDoLittle(t *testing.T) {
 	t.Parallel()
-	for name, service := range demo(t).Services {
-		if len(service.Ports) > 0 && name != "asynqmon" {
-			t.Errorf("%s: has ports of the host: %v", name, service.Ports)
+	root := map[string]bool{"versitygw": true} // its image has no other user
+	for name, service := range everything(t).Services {
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" || port.Published == "" || name == "worker" {
+				t.Errorf("%s: has a port that others can reach, or of which there is only one: %+v", name, port)
+			}
+		}
+		if user := strings.Split(service.User, ":")[0]; service.Build == nil && !root[name] && (user == "" || user == "root" || user == "0") {
+			t.Errorf("%s: runs as %q, want a user that is not root", name, service.User) // of what is built here the Dockerfile says it
 		}
 		if service.ContainerName != "" {
 			t.Errorf("%s: has a container_name, so there can be only one", name)
-		}
-		if service.Build == nil && name != "asynqmon" {
-			continue // images of others that write to their disk
 		}
 		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s: got read_only %v, cap_drop %v, security_opt %v", name, service.ReadOnly, service.CapDrop, service.SecurityOpt)

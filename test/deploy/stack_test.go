@@ -27,20 +27,14 @@ type running struct {
 	replaced []string          // pairs for strings.NewReplacer, of all services
 	folders  map[string]string // of volumes
 	workers  []string          // their addresses
+
+	asynqmon, dashboard string // URLs
 }
 
 // TestStack is the demo without containers: a job, from the command line into the bucket's folder.
 func TestStack(t *testing.T) {
 	t.Parallel()
-	r := &running{t: t, project: demo(t), bin: image(t), folders: map[string]string{}}
-	r.tries("redis", r.startRedis)
-	r.tries("versitygw", r.startVersityGW)
-	r.tries("fakehour", r.startFakehour)
-	worker := r.project.Services["worker"]
-	for range worker.GetScale() {
-		r.tries("worker", r.startWorker)
-	}
-
+	r := newStack(t, demo(t))
 	said := r.enqueue("submit", "ai-image-generator", "--set", "image_count=2", "--set", `style.prompt="a tin robot"`, "--id", "robot-1", "--wait")
 	if !strings.HasPrefix(said, "robot-1\tai-image-generator\tdone\t") {
 		t.Errorf("got %s, want the job to be done", said)

@@ -1,4 +1,5 @@
-package browser
+// Package chromium lets tests see web pages as a person does.
+package chromium
 
 import (
 	"context"
@@ -12,20 +13,20 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A tab is a page of a browser without a window.
-type tab struct {
+// A Tab is a page of a browser without a window.
+type Tab struct {
 	ctx context.Context
 }
 
 // patience is how long a page may take to show what it is to show.
 const patience = 30 * time.Second
 
-// open starts a browser that ends with the test. Its profile is a new one, which chromedp makes
+// Open starts a browser that ends with the test. Its profile is a new one, which chromedp makes
 // and removes.
-func open(t *testing.T) *tab {
+func Open(t *testing.T, width, height int) *Tab {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)),
+		chromedp.ExecPath(program(t)),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
@@ -34,7 +35,7 @@ func open(t *testing.T) *tab {
 		chromedp.Flag("disable-dev-shm-usage", true), // it is small in containers
 		// The pages ask for fonts from elsewhere; the test is to be the same without a network.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
-		chromedp.WindowSize(1600, 1500),
+		chromedp.WindowSize(width, height),
 	}
 	allocator, closeBrowser := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(closeBrowser)
@@ -43,11 +44,11 @@ func open(t *testing.T) *tab {
 	if err := chromedp.Do(ctx); err != nil { // the first one starts the browser, and may have no limit
 		t.Fatalf("start Chromium: %v", err)
 	}
-	return &tab{ctx}
+	return &Tab{ctx}
 }
 
-// chromium finds a browser. Without one the test is skipped, but not in CI.
-func chromium(t *testing.T) string {
+// program finds a browser. Without one the test is skipped, but not in CI.
+func program(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -61,19 +62,19 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// do performs the steps, each of which waits for what it needs.
-func (p *tab) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+// Do performs the steps, each of which waits for what it needs.
+func (p *Tab) Do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.shoot(t, "failure")
-		t.Fatalf("%v; the page shows:\n%s", err, p.text(t))
+		p.Shoot(t, "failure")
+		t.Fatalf("%v; the page shows:\n%s", err, p.Text(t))
 	}
 }
 
-// shows waits until the page shows all of the texts.
-func (p *tab) shows(t *testing.T, texts ...string) {
+// Shows waits until the page shows all of the texts.
+func (p *Tab) Shows(t *testing.T, texts ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
@@ -81,13 +82,14 @@ func (p *tab) shows(t *testing.T, texts ...string) {
 		_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
 			`text => document.body.innerText.includes(text)`, chromedp.WithPollingArgs(text), chromedp.WithPollingTimeout(patience)))
 		if err != nil {
-			p.shoot(t, "failure")
-			t.Fatalf("the page does not show %q (%v), but:\n%s", text, err, p.text(t))
+			p.Shoot(t, "failure")
+			t.Fatalf("the page does not show %q (%v), but:\n%s", text, err, p.Text(t))
 		}
 	}
 }
 
-func (p *tab) text(t *testing.T) string {
+// Text is what the page shows now.
+func (p *Tab) Text(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
@@ -98,8 +100,8 @@ func (p *tab) text(t *testing.T) string {
 	return text
 }
 
-// shoot saves a picture of the whole page, if HOURGLASS_SCREENSHOTS names a folder.
-func (p *tab) shoot(t *testing.T, name string) {
+// Shoot saves a picture of the whole page, if HOURGLASS_SCREENSHOTS names a folder.
+func (p *Tab) Shoot(t *testing.T, name string) {
 	t.Helper()
 	folder := os.Getenv("HOURGLASS_SCREENSHOTS")
 	if folder == "" {
@@ -118,4 +120,9 @@ func (p *tab) shoot(t *testing.T, name string) {
 	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600); err != nil { //nolint:gosec // the same
 		t.Fatal(err)
 	}
+}
+
+// Click clicks on what the XPath finds, once it is there to be seen.
+func Click(xpath string) chromedp.Action[chromedp.Void] {
+	return chromedp.Click(chromedp.Search(xpath))
 }
