@@ -27,7 +27,7 @@ func traced(ctx context.Context, name string, stderr io.Writer, do func(context.
 	if tracer == nil {
 		return do(ctx)
 	}
-	defer sender.Close()
+	defer sender.Close(ctx)
 	ctx, span := tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
 	err = do(ctx)

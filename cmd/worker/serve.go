@@ -30,7 +30,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return settings.Usage("%w", err)
 	}
-	defer traces.Close()
+	defer traces.Close(ctx)
 	api, store, rdb, err := connect(ctx, c)
 	if err != nil {
 		return err

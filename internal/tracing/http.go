@@ -83,7 +83,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return the very value
+	if err != nil && err != io.EOF {
 		lost(b.span, err)
 	}
 	return n, err

@@ -68,12 +68,12 @@ func (s *Sender) Tracer() trace.Tracer {
 // flushWithin is how long the end of a program may wait for a collector.
 const flushWithin = 5 * time.Second
 
-// Close sends what is left.
-func (s *Sender) Close() {
+// Close sends what is left, also after the end of ctx.
+func (s *Sender) Close(ctx context.Context) {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 	defer cancel()
 	if err := s.provider.Shutdown(ctx); err != nil {
 		otel.Handle(err)
@@ -141,4 +141,9 @@ func Headers(ctx context.Context) map[string]string {
 // Below returns a context whose spans stand below the one that W3C headers name, if they name one.
 func Below(ctx context.Context, headers map[string]string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(headers))
+}
+
+// Span returns the span that a traceparent names; one that is not valid if it names none.
+func Span(traceparent string) trace.SpanContext {
+	return trace.SpanContextFromContext(Below(context.Background(), map[string]string{"traceparent": traceparent}))
 }
