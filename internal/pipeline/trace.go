@@ -43,7 +43,7 @@ func showTask(ctx context.Context, payload tasks.Payload, job *tasks.Job) {
 	if poll, ok := payload.(*tasks.Poll); ok {
 		span.SetAttributes(attribute.Int("hourglass.poll", poll.N))
 	}
-	if create := tracing.Span(job.Trace.Create); create.IsValid() && payload.Stage() != tasks.StageCreate {
+	if create := tracing.Span(ctx, job.Trace.Create); create.IsValid() && payload.Stage() != tasks.StageCreate {
 		span.AddLink(trace.Link{SpanContext: create})
 	}
 }

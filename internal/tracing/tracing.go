@@ -144,6 +144,6 @@ func Below(ctx context.Context, headers map[string]string) context.Context {
 }
 
 // Span returns the span that a traceparent names; one that is not valid if it names none.
-func Span(traceparent string) trace.SpanContext {
-	return trace.SpanContextFromContext(Below(context.Background(), map[string]string{"traceparent": traceparent}))
+func Span(ctx context.Context, traceparent string) trace.SpanContext {
+	return trace.SpanContextFromContext(Below(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), map[string]string{"traceparent": traceparent}))
 }
