@@ -24,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
-	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // Every secret of a canary's run holds the word canary, which may turn up nowhere. What callers say of their inputs
@@ -72,7 +71,7 @@ func newCanary(t *testing.T) *canary {
 		t.Fatal(err)
 	}
 	f.env = append(f.env,
-		"REDIS_URL="+c.redisAs(redisPassword), "MAGIC_HOUR_BASE_URL="+server.URL, "MAGIC_HOUR_WEBHOOK_SECRET="+hookSecret, "AWS_SESSION_TOKEN="+sessionToken,
+		"REDIS_URL="+c.redisAs(redisPassword), "MAGIC_HOUR_BASE_URL="+server.URL, "MAGIC_HOUR_WEBHOOK_SECRET="+hookSecret,
 		"OTEL_EXPORTER_OTLP_HEADERS=authorization="+collectorKey, "HOURGLASS_LOG_LEVEL=debug", "HOURGLASS_INPUT_BUCKETS=callers")
 	return c
 }
@@ -92,7 +91,7 @@ func (c *canary) calls(program string, args ...string) int {
 	defer cancel()
 	out, stderr, code := c.runUntil(ctx, program, "", args...)
 	c.env = before
-	c.said = append(c.said, program+" "+strings.Join(args, " ")+" said: "+out+stderr)
+	c.said = append(c.said, program+" said: "+out+stderr)
 	return code
 }
 
@@ -166,9 +165,9 @@ func (c *canary) dump() map[string]string {
 	return all
 }
 
-// TestCanary: whatever goes wrong, no secret is shown: not by a log at debug level, Redis, a worker's HTTP endpoints,
+// TestSecretsAreKept: whatever goes wrong, no secret is shown: not by a log at debug level, Redis, a worker's HTTP endpoints,
 // manifests, traces, the command line or its help.
-func TestCanary(t *testing.T) {
+func TestSecretsAreKept(t *testing.T) {
 	t.Parallel()
 	c := newCanary(t)
 	c.looksItself()
@@ -224,7 +223,7 @@ func (c *canary) works() {
 	if _, err := callers.PutObject(c.t.Context(), &s3.PutObjectInput{Bucket: aws.String("callers"), Key: aws.String(parrotFilm), Body: strings.NewReader(filmContent)}); err != nil {
 		c.t.Fatal(err)
 	}
-	file := filepath.Join(c.t.TempDir(), "film.mp4")
+	file := filepath.Join(filepath.Dir(c.s3.Dir), "film.mp4")
 	if err := os.WriteFile(file, []byte(filmContent), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -267,9 +266,7 @@ func (c *canary) apiRefuses(worker *log) {
 		_ = c.calls("enqueue", "resolve", id, "--project", "p1")
 		c.echo.Store(0)
 		_ = c.calls("worker", "hold")
-		for _, stage := range tasks.Stages() {
-			_ = c.calls("worker", "release", string(stage))
-		}
+		_ = c.calls("worker", "release", "create")
 	}
 	if worker.find("fleet held") == "" {
 		c.t.Error("a rejected key holds nobody")
@@ -305,20 +302,23 @@ func (c *canary) forgedWebhooks(address string) {
 	}
 }
 
-// storeRefuses runs a worker with a wrong key of the store, and without the colours of a terminal.
+// storeRefuses runs workers with a wrong key of the store, and with a token that it does not know; without the colours
+// of a terminal.
 func (c *canary) storeRefuses() {
 	c.t.Helper()
-	before := c.env
-	c.env = append(append([]string{}, before...), "AWS_SECRET_ACCESS_KEY=canary-of-the-store", "HOURGLASS_LOG_FORMAT=text")
-	worker := c.start("worker")
-	c.env = before
-	c.ends(0, c.voice("wrong-store-key")...)
-	if worker.find("to be tried again") == "" {
-		c.t.Error("the store takes a wrong key")
-	}
-	worker.signal(syscall.SIGTERM)
-	if !worker.ends(time.Minute) {
-		c.t.Error("the worker does not end")
+	for id, setting := range map[string]string{"wrong-key": "AWS_SECRET_ACCESS_KEY=canary-of-the-store", "wrong-token": "AWS_SESSION_TOKEN=" + sessionToken} {
+		before := c.env
+		c.env = append(append([]string{}, before...), setting, "HOURGLASS_LOG_FORMAT=text")
+		worker := c.start("worker")
+		c.env = before
+		c.ends(0, c.voice(id)...)
+		if worker.find("to be tried again") == "" {
+			c.t.Errorf("%s: the store takes it", id)
+		}
+		worker.signal(syscall.SIGTERM)
+		if !worker.ends(time.Minute) {
+			c.t.Error("the worker does not end")
+		}
 	}
 }
 
