@@ -17,6 +17,7 @@ COPY --from=build /out/ /usr/local/bin/
 ENV PATH=/usr/local/bin
 # A number: Kubernetes' runAsNonRoot can't read names here.
 USER 65532:65532
-# /livez and /readyz, where HOURGLASS_HTTP_ADDR says :8420.
+# /livez, /readyz and /metrics, where HOURGLASS_HTTP_ADDR says :8420.
 EXPOSE 8420
+# No HEALTHCHECK: fakehour and enqueue are in here as well. Of a worker it is [CMD, worker, healthcheck].
 CMD ["worker"]

@@ -60,22 +60,23 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 const leastGiveUp = Duration(time.Minute)
 
-// A Priority is how urgent a job is. The zero Priority is Normal.
+// A Priority is how urgent a job is. The zero Priority is PriorityNormal. It can't be
+// changed once a job is submitted.
 type Priority string
 
 // The priorities of a job, the highest first.
 const (
-	High   Priority = "high"
-	Normal Priority = "normal"
-	Low    Priority = "low"
+	PriorityHigh   Priority = "high"
+	PriorityNormal Priority = "normal"
+	PriorityLow    Priority = "low"
 )
 
-// Rank is 1 for High, 2 for Normal and 3 for Low.
+// Rank is 1 for PriorityHigh, 2 for PriorityNormal and 3 for PriorityLow.
 func (p Priority) Rank() int {
 	switch p {
-	case High:
+	case PriorityHigh:
 		return 1
-	case Low:
+	case PriorityLow:
 		return 3
 	}
 	return 2
@@ -85,7 +86,7 @@ var validTenant = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 
 func (o Options) check() error {
 	switch {
-	case !slices.Contains([]Priority{"", High, Normal, Low}, o.Priority):
+	case !slices.Contains([]Priority{"", PriorityHigh, PriorityNormal, PriorityLow}, o.Priority):
 		return fmt.Errorf("priority %q: want high, normal or low", o.Priority)
 	case !validTenant.MatchString(o.Tenant):
 		return fmt.Errorf("tenant %q: want up to 64 of A-Z a-z 0-9 . _ -", o.Tenant)
@@ -97,7 +98,7 @@ func (o Options) check() error {
 
 // plain writes what is the default one way.
 func (o Options) plain() Options {
-	if o.Priority == Normal {
+	if o.Priority == PriorityNormal {
 		o.Priority = ""
 	}
 	return o

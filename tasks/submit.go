@@ -100,7 +100,7 @@ func (c *Client) enqueue(ctx context.Context, job *Job, rev string) error {
 	if !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return err
 	}
-	if own, err := c.holdsOwnTask(job); own || err != nil {
+	if own, err := c.holdsOwnTask(ctx, job); own || err != nil {
 		return err
 	}
 	job.Epoch++
@@ -116,7 +116,7 @@ func (c *Client) enqueue(ctx context.Context, job *Job, rev string) error {
 
 // holdsOwnTask reports whether the task that holds the id of the job's next task came from the
 // same request.
-func (c *Client) holdsOwnTask(job *Job) (bool, error) {
+func (c *Client) holdsOwnTask(ctx context.Context, job *Job) (bool, error) {
 	next := job.Next()
 	info, err := c.inspector.GetTaskInfo(next.Stage().Queue(), TaskID(next))
 	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
@@ -125,8 +125,12 @@ func (c *Client) holdsOwnTask(job *Job) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at task %s: %w", TaskID(next), err)
 	}
-	if info.State == asynq.TaskStateArchived || info.State == asynq.TaskStateCompleted {
-		return false, nil // of an earlier life of this id, whose record has expired
+	if info.State == asynq.TaskStateCompleted {
+		// It found the window full, or is of an earlier life of this id, whose record has expired.
+		return c.records.Waits(ctx, job.ID)
+	}
+	if info.State == asynq.TaskStateArchived {
+		return false, nil // of an earlier life
 	}
 	p, err := Decode(asynq.NewTask(info.Type, info.Payload))
 	if err != nil {

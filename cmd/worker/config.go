@@ -41,6 +41,8 @@ const (
 	varPathStyle     = "S3_PATH_STYLE"
 	varInputBuckets  = "HOURGLASS_INPUT_BUCKETS"
 	varHTTPAddr      = "HOURGLASS_HTTP_ADDR"
+	varWebhookAddr   = "HOURGLASS_WEBHOOK_ADDR"
+	varPprof         = "HOURGLASS_PPROF"
 	varStages        = "HOURGLASS_STAGES"
 	varPollInterval  = "HOURGLASS_POLL_INTERVAL"
 	varPollDelay     = "HOURGLASS_POLL_DELAY"
@@ -69,7 +71,9 @@ func flags() []cli.Flag {
 		text(varStorageURL, "file://./media", "where the files go: s3://bucket/prefix or file:///dir; docs/storage.md says what may follow as a query"),
 		&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Local: true, Sources: settings.From(varPathStyle)},
 		text(varInputBuckets, "", "buckets from which inputs given as s3://bucket/key may be read, separated by commas; by default none. Whoever may submit a job can send what is in them to Magic Hour: docs/inputs.md"),
-		text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz and /metrics; port 0 takes a free one and logs it"),
+		httpAddrFlag(),
+		text(varWebhookAddr, "", "another address for /webhooks/magichour alone, so that the one of /metrics need not be where a proxy can reach it"),
+		&cli.BoolFlag{Name: settings.FlagName(varPprof), Usage: "serve /debug/pprof/ also where HOURGLASS_HTTP_ADDR is no loopback address", Local: true, Sources: settings.From(varPprof)},
 		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
 		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
@@ -82,12 +86,17 @@ func flags() []cli.Flag {
 		duration(varTaskRetention, tasks.Retention, "how long finished tasks stay visible in Asynqmon; a create that a client enqueued: 24h"),
 		duration(varGiveUp, 24*time.Hour, "age at which an unfinished job fails, counted from the purchase once there is one; --give-up of a job wins"),
 		size(varCopyMemory, storage.DefaultCopyMemory, storage.LeastCopyMemory, "memory that all copies to S3 together may use; more of them wait their turn"),
-		rate(varAPIRate, "how many calls a second to the API the whole fleet may make; 60 % of them are for polls. 0: any number"),
+		rate(varAPIRate, "how many calls a second to the API the whole fleet may make, of which half are kept for polls, 20 % for creates and 30 % for what is left to do after the render. 0: any number"),
 		limit(varMaxRenders, "how many projects may render at once over the whole fleet; other jobs wait their turn. 0: any number"),
 		duration(varTolerance, 5*time.Minute, "accepted age of a webhook's timestamp"),
 		text(varLogFormat, "", "json or text; by default text on a terminal, else json"),
 		text(varLogLevel, "info", "debug, info, warn or error"),
 	}
+}
+
+// httpAddrFlag is a setting of healthcheck, too.
+func httpAddrFlag() cli.Flag {
+	return text(varHTTPAddr, "127.0.0.1:8420", "address of /livez, /readyz, /metrics and /debug/pprof/; port 0 takes a free one and logs it")
 }
 
 func text(variable, value, usage string) cli.Flag {
@@ -172,7 +181,8 @@ type config struct {
 	redisURL, baseURL, storageURL string
 	pathStyle                     bool
 	inputBuckets                  []string
-	httpAddr                      string
+	httpAddr, webhookAddr         string // webhookAddr: empty if it is the same
+	pprof                         bool   // on any address
 	handlers                      map[tasks.Stage]int
 	drain                         time.Duration
 	copyMemory                    int64
@@ -196,9 +206,9 @@ func read(c *cli.Command) (config, error) {
 	conf := config{
 		redisURL: redisURL, baseURL: get(varBaseURL), storageURL: get(varStorageURL),
 		pathStyle: c.Bool(settings.FlagName(varPathStyle)),
-		httpAddr:  get(varHTTPAddr),
-		handlers:  map[tasks.Stage]int{},
-		drain:     long(varDrain),
+		httpAddr:  get(varHTTPAddr), webhookAddr: get(varWebhookAddr), pprof: c.Bool(settings.FlagName(varPprof)),
+		handlers: map[tasks.Stage]int{},
+		drain:    long(varDrain),
 		pipeline: pipeline.Settings{
 			PollInterval: long(varPollInterval), RecordTTL: long(varRecordTTL),
 			TaskRetention: long(varTaskRetention), GiveUp: long(varGiveUp),
@@ -216,17 +226,14 @@ func read(c *cli.Command) (config, error) {
 	if conf.pipeline.PollDelay, err = pace.ParseTrade(get(varPollDelay)); err != nil {
 		return conf, settings.Usage("%s: %w", varPollDelay, err)
 	}
-	if _, port, err := net.SplitHostPort(conf.httpAddr); err != nil || !validPort(port) {
-		return conf, settings.Usage("%s: %q: want host:port, such as 127.0.0.1:8420", varHTTPAddr, conf.httpAddr)
+	if err := readAddrs(&conf); err != nil {
+		return conf, err
 	}
 	if conf.pipeline.RecordTTL < time.Minute || conf.pipeline.GiveUp < time.Minute {
 		return conf, settings.Usage("%s and %s: must be at least 1m", varRecordTTL, varGiveUp)
 	}
 	if conf.webhookTolerance = long(varTolerance); conf.webhookTolerance < time.Second {
 		return conf, settings.Usage("%s: must be at least 1s", varTolerance)
-	}
-	if conf.webhookSecrets, err = webhookSecrets(); err != nil {
-		return conf, err
 	}
 	for name := range strings.SplitSeq(get(varStages), ",") {
 		stage := tasks.Stage(strings.TrimSpace(name))
@@ -236,6 +243,29 @@ func read(c *cli.Command) (config, error) {
 		conf.handlers[stage] = c.Int(settings.FlagName(varConcurrency(stage)))
 	}
 	return conf, readLog(&conf, get(varLogFormat), get(varLogLevel))
+}
+
+// readAddrs checks where the worker is to listen, and for what.
+func readAddrs(conf *config) (err error) {
+	if conf.webhookSecrets, err = webhookSecrets(); err != nil {
+		return err
+	}
+	if !validAddr(conf.httpAddr) {
+		return settings.Usage("%s: %q: want host:port, such as 127.0.0.1:8420", varHTTPAddr, conf.httpAddr)
+	}
+	switch {
+	case conf.webhookAddr == "":
+	case !validAddr(conf.webhookAddr):
+		return settings.Usage("%s: %q: want host:port, such as :8423", varWebhookAddr, conf.webhookAddr)
+	case conf.webhookSecrets == nil:
+		return settings.Usage("%s: there is nothing to serve without %s", varWebhookAddr, varWebhookSecret)
+	}
+	return nil
+}
+
+func validAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && validPort(port)
 }
 
 func validPort(port string) bool {

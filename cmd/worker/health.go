@@ -20,7 +20,6 @@ import (
 // health answers whether the process lives, and whether what it needs is there.
 type health struct {
 	parts    map[string]*part
-	webhook  http.Handler // nil: none
 	draining atomic.Bool
 }
 
@@ -49,17 +48,12 @@ func newHealth(rdb redis.UniversalClient, store storage.Store, api *magichour.Cl
 	}}
 }
 
-func (h *health) handler(metrics http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
+// routes adds what is asked of the process.
+func (h *health) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.ready)
-	if h.webhook != nil {
-		mux.Handle("POST "+webhookPath, h.webhook)
-	}
-	return mux
 }
 
 // ready asks all parts at once: a probe does not wait for the sum of their limits.
@@ -100,6 +94,14 @@ type part struct {
 	how string
 	err error
 	at  time.Time
+
+	last atomic.Pointer[answered] // does not wait for the answer that is under way
+}
+
+// An answered question is whether a part was well, and when.
+type answered struct {
+	well bool
+	at   time.Time
 }
 
 // check asks, unless the part was well a moment ago. Its answer is kept also for a caller who has not
@@ -114,7 +116,22 @@ func (p *part) check(ctx context.Context) (how string, err error) {
 	defer cancel()
 	p.how, p.err = p.ask(ctx)
 	p.at = time.Now()
+	p.last.Store(&answered{p.err == nil, p.at})
 	return p.how, p.err
+}
+
+// tellFor is how long an answer is told. Where nobody asks again, an outage must not be told of for ever.
+const tellFor = 2 * time.Minute
+
+// well says which parts were well when they were last asked, if that is not long ago.
+func (h *health) well() map[string]bool {
+	well := map[string]bool{}
+	for name, part := range h.parts {
+		if last := part.last.Load(); last != nil && time.Since(last.at) < tellFor {
+			well[name] = last.well
+		}
+	}
+	return well
 }
 
 // logStore says at the start how copies are proved, and what is wrong with the store.

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Writer:      stdout,
 		ErrWriter:   stderr,
 		Flags:       flags(),
-		Commands:    []*cli.Command{holdCommand(stdout), releaseCommand(stdout)},
+		Commands:    []*cli.Command{holdCommand(stdout), releaseCommand(stdout), healthcheckCommand(stdout)},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			config, err := read(c)
 			if err != nil {

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -17,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/metrics"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
@@ -31,7 +30,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return settings.Usage("%w", err)
 	}
 	defer traces.Close(ctx)
-	api, store, rdb, err := connect(ctx, c)
+	m := metrics.New()
+	api, store, rdb, err := connect(ctx, c, m)
 	if err != nil {
 		return err
 	}
@@ -40,20 +40,22 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.httpAddr)
+	front, err := listen(ctx, c, log)
 	if err != nil {
-		return fmt.Errorf("%s: %w; choose another address, or port 0 for a free one", varHTTPAddr, err)
+		return err
 	}
+	defer front.close()
 	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
 	p.TraceBy(traces.Tracer())
+	p.ObserveBy(m)
 	health := newHealth(rdb, store, api)
+	m.Fleet(p, rdb, health.well, log)
+	health.routes(front.admin)
+	front.admin.Handle("GET /metrics", m.Handler())
 	if c.webhookSecrets != nil {
-		health.webhook = p.Webhook(c.webhookSecrets, c.webhookTolerance)
+		front.webhooks.Handle("POST "+webhookPath, p.Webhook(c.webhookSecrets, c.webhookTolerance))
 	}
-	server := &http.Server{Handler: health.handler(metrics(p)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	defer func() { _ = server.Close() }()
+	failed := front.serve()
 
 	servers, err := p.Serve(rdb, c.handlers, c.drain)
 	if err != nil {
@@ -64,7 +66,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	go func() { p.SweepEvery(sweeping); close(swept) }()
 	tried := make(chan struct{})
 	go func() { health.logStore(sweeping, log); close(tried) }()
-	log.Info("worker started", "addr", listener.Addr().String(), "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)), "webhooks", c.webhookSecrets != nil)
+	log.Info("worker started", "addr", front.addr, "webhook_addr", front.webhookAddr, "storage", c.storageURL, "stages", slices.Sorted(maps.Keys(c.handlers)), "webhooks", c.webhookSecrets != nil)
 
 	select {
 	case err = <-failed:
@@ -86,11 +88,11 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 
 // connect makes the clients of everything outside. It speaks to none of them yet: a worker whose
 // Redis is not there stays up and says so on /readyz.
-func connect(ctx context.Context, c config) (*magichour.Client, storage.Store, redis.UniversalClient, error) {
+func connect(ctx context.Context, c config, m *metrics.Metrics) (*magichour.Client, storage.Store, redis.UniversalClient, error) {
 	if _, err := settings.Secret("MAGIC_HOUR_API_KEY"); err != nil {
 		return nil, nil, nil, err
 	}
-	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") }, tracing.API(c.baseURL))
+	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") }, m.API(c.baseURL), tracing.API(c.baseURL))
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
 	}

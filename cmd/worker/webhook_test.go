@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,26 +34,5 @@ func TestWebhookSecrets(t *testing.T) {
 	write("whsec_a,")
 	if got, err := read(); err == nil {
 		t.Errorf("an empty secret: got %q", got)
-	}
-}
-
-func TestWebhookRoute(t *testing.T) {
-	t.Parallel()
-	taken := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	tests := []struct {
-		name, method string
-		webhook      http.Handler
-		want         int
-	}{
-		{"an event", http.MethodPost, taken, http.StatusTeapot},
-		{"a look from a browser", http.MethodGet, taken, http.StatusMethodNotAllowed},
-		{"without a secret", http.MethodPost, nil, http.StatusNotFound},
-	}
-	for _, tt := range tests {
-		answer := httptest.NewRecorder()
-		(&health{webhook: tt.webhook}).handler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), tt.method, "/webhooks/magichour", nil))
-		if answer.Code != tt.want {
-			t.Errorf("%s: got %d, want %d", tt.name, answer.Code, tt.want)
-		}
 	}
 }

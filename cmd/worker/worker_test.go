@@ -114,6 +114,8 @@ func TestWrongSettings(t *testing.T) {
 		{"API", "MAGIC_HOUR_BASE_URL", "ftp://host", nil},
 		{"store", "STORAGE_URL", "gs://bucket", nil},
 		{"an address without a port", "HOURGLASS_HTTP_ADDR", "localhost", nil},
+		{"webhooks without a secret", "HOURGLASS_WEBHOOK_ADDR", ":8423", nil},
+		{"neither true nor false, for profiles", "HOURGLASS_PPROF", "maybe", nil},
 		{"a port that is none", "HOURGLASS_HTTP_ADDR", ":99999", nil},
 		{"a key of two lines", "MAGIC_HOUR_API_KEY", "mhk_\ncanary", nil},
 		{"a file that is not there", "REDIS_URL_FILE", "/nowhere/redis-url", nil},
@@ -250,11 +252,66 @@ func worker(t *testing.T) (int, map[string]string) {
 	}
 	log.find(t, string(storage.ReadLocal))
 	status, said := ask(t, "http://"+started.Addr+"/readyz")
+	checkHealthcheck(t, started.Addr, status, said)
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("the worker ended with %v", err)
 	}
 	return status, said
+}
+
+// TestWebhookAddr: events come to the address that is theirs, and to no other.
+func TestWebhookAddr(t *testing.T) {
+	clean(t)
+	t.Setenv("HOURGLASS_LOG_FORMAT", "json")
+	t.Setenv("HOURGLASS_DRAIN", "1s")
+	t.Setenv("REDIS_URL", "redis://"+testservers.Redis(t))
+	t.Setenv("MAGIC_HOUR_WEBHOOK_SECRET", "whsec_test")
+	t.Setenv("HOURGLASS_WEBHOOK_ADDR", "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	log, ended := make(lines, 1000), make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"worker"}, io.Discard, log) }()
+	var started struct {
+		Addr        string
+		WebhookAddr string `json:"webhook_addr"`
+	}
+	if err := json.Unmarshal([]byte(log.find(t, "worker started")), &started); err != nil {
+		t.Fatal(err)
+	}
+	const event, metrics = "POST /webhooks/magichour", "GET /metrics"
+	for _, tt := range []struct {
+		request, addr string
+		want          int
+	}{
+		{event, started.WebhookAddr, http.StatusUnauthorized}, {metrics, started.WebhookAddr, http.StatusNotFound},
+		{event, started.Addr, http.StatusNotFound}, {metrics, started.Addr, http.StatusOK},
+	} {
+		if got := status(t, tt.request, tt.addr); got != tt.want {
+			t.Errorf("%s at %s: got %d, want %d", tt.request, tt.addr, got, tt.want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the worker ended with %v", err)
+	}
+}
+
+// checkHealthcheck: the subcommand says what /readyz says, by its words and by its exit code.
+func checkHealthcheck(t *testing.T, addr string, status int, ready map[string]string) {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	err := run(t.Context(), []string{"worker", "healthcheck", "--http-addr", addr}, &out, io.Discard)
+	if code := exitCode(err, &stderr); (code == 0) != (status == http.StatusOK) || code > 1 {
+		t.Errorf("healthcheck: exit %d, and /readyz answers %d", code, status)
+	}
+	for part, says := range ready {
+		if part != "status" && says != "ok" && strings.HasPrefix(says, "ok") && !strings.Contains(out.String()+stderr.String(), part+": "+says) {
+			t.Errorf("healthcheck does not say that %s is %q: %s%s", part, says, &out, &stderr)
+		}
+	}
+	if err := run(t.Context(), []string{"worker", "healthcheck", "--live", "--http-addr", addr}, &out, io.Discard); err != nil {
+		t.Errorf("healthcheck --live: %v", err)
+	}
 }
 
 func ask(t *testing.T, url string) (int, map[string]string) {

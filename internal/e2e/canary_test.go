@@ -365,7 +365,7 @@ func (c *canary) wrongSettings() {
 func (c *canary) helps() {
 	c.t.Helper()
 	for _, args := range [][]string{
-		{"worker"}, {"worker", "hold"}, {"worker", "release"}, {"enqueue"}, {"enqueue", "submit"}, {"enqueue", "batch"}, {"enqueue", "status"}, {"enqueue", "wait"},
+		{"worker"}, {"worker", "healthcheck"}, {"worker", "hold"}, {"worker", "release"}, {"enqueue"}, {"enqueue", "submit"}, {"enqueue", "batch"}, {"enqueue", "status"}, {"enqueue", "wait"},
 		{"enqueue", "list"}, {"enqueue", "cancel"}, {"enqueue", "retry"}, {"enqueue", "resolve"}, {"enqueue", "operations"}, {"enqueue", "schema"},
 	} {
 		if code := c.calls(args[0], append(args[1:], "--help")...); code != 0 {

@@ -29,10 +29,14 @@ type Aim struct {
 // way, unless the operation itself takes as long.
 const longest = 10 * time.Minute
 
+// mostUsual times the published median is the longest that renders are believed to take in earnest: what takes longer
+// hangs, and is nothing to set the pace by, or an outage would be felt for days.
+const mostUsual = 4
+
 // NewPlan makes the plan of an operation from its published median and what was seen of its renders.
 func NewPlan(typical time.Duration, seen *Picture, aim Aim) *Plan {
 	p := &Plan{ready: believe(typical, seen)}
-	usual := usual(typical, seen)
+	usual := min(usual(typical, seen), mostUsual*typical)
 	wanted := aim.Trade.wanted(usual)
 	p.bounds = bounds{
 		least: min(aim.Least, wanted).Seconds(),
@@ -56,10 +60,16 @@ func (p *Plan) Next(age time.Duration) time.Duration {
 }
 
 // Spread is Next, moved by up to a quarter of the time between polls, by a number of 0 to 1: so that many
-// renders that began together are not asked after together.
+// renders that began together are not asked after together. The first poll, for which there is a long wait, is spread
+// over the whole time to the second.
 func (p *Plan) Spread(age time.Duration, by float64) time.Duration {
 	next := p.after(age.Seconds())
-	next += (by - 0.5) / 2 * min(p.after(next)-next, next-age.Seconds())
+	gap, wait := p.after(next)-next, next-age.Seconds()
+	width := min(gap, wait) / 2
+	if wait > 2*gap {
+		width = gap
+	}
+	next += (by - 0.5) * width
 	return seconds(min(max(next, age.Seconds()+p.bounds.least), age.Seconds()+p.bounds.most))
 }
 

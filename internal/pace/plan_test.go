@@ -119,6 +119,20 @@ func TestPlanThatIsWrong(t *testing.T) {
 	}
 }
 
+// TestAfterAnIncident: renders that hang for hours are no reason to ask rarely after the next ones.
+func TestAfterAnIncident(t *testing.T) {
+	t.Parallel()
+	for _, typical := range []float64{5, 51, 772} {
+		f := video(typical, 4)
+		usual := pacetest.Renders{Median: typical, Sigma: 0.5}
+		f.Run(usual, 300)
+		f.Run(pacetest.Renders{Median: 5 * 3600, Sigma: 0.1}, 80)
+		if c := f.Run(usual, 20); c.Delay > max(0.25*typical, 6) {
+			t.Errorf("typical %v: noticed after %.1f s in the mean, p95 %.1f", typical, c.Delay, c.P95)
+		}
+	}
+}
+
 // TestWebhooks: webhooks that come make polls rare; ones that get lost make nothing worse; when they stop, the polls
 // come back.
 func TestWebhooks(t *testing.T) {
@@ -133,6 +147,12 @@ func TestWebhooks(t *testing.T) {
 		}
 		if c := half.Run(r, 800); c.Polls > 1.05*without.Polls || c.Delay > without.Delay || c.P95 > 1.05*without.P95 {
 			t.Errorf("typical %v: with half the webhooks %+v, without any %+v", typical, c, without)
+		}
+		late := video(typical, 5)
+		late.Told, late.Late = 1, 1800
+		late.Run(r, 100)
+		if c := late.Run(r, 400); c.Delay > 1.5*without.Delay {
+			t.Errorf("typical %v: with webhooks that come half an hour late %+v, without any %+v", typical, c, without)
 		}
 		all.Told = 0
 		all.Run(r, 20)

@@ -20,10 +20,13 @@ const (
 )
 
 func laneOf(stage tasks.Stage) records.Lane {
-	if stage == tasks.StagePoll {
+	switch stage {
+	case tasks.StagePoll:
 		return records.Polls
+	case tasks.StageCreate:
+		return records.Creates
 	}
-	return records.Others
+	return records.Finishes
 }
 
 // budgeted reports whether calls to the API have to be asked for. A fleet without a rate does so only after the
@@ -43,12 +46,13 @@ func (p *Pipeline) afford(ctx context.Context, stage tasks.Stage, job *tasks.Job
 	return &setback{class: throttled, code: codeThrottled, after: wait, turn: true, text: fmt.Sprintf("its turn to call the API comes in %s", wait.Round(time.Second))}
 }
 
-// spend counts a call that is made out of turn, since it is rare. What can't be counted is made all the same.
+// spend counts a call that is made out of turn, since it is rare: creates wait for it, and not what is paid for. What
+// can't be counted is made all the same.
 func (p *Pipeline) spend(ctx context.Context) {
 	if !p.budgeted() {
 		return
 	}
-	if err := p.records.SpendBudget(ctx, p.set.APIRate, records.Others, 1); err != nil {
+	if err := p.records.SpendBudget(ctx, p.set.APIRate, records.Creates, 1); err != nil {
 		p.log.DebugContext(ctx, "call of the API not counted", "reason", err)
 	}
 }

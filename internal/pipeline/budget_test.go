@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -131,5 +133,20 @@ func TestNothingAsksWithoutLimits(t *testing.T) {
 		if strings.Contains(key, ":window") || strings.Contains(key, ":budget") {
 			t.Errorf("there is a key %s", key)
 		}
+	}
+}
+
+// TestLanes: what is paid for stands in no line with what is not.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	lanes := map[records.Lane][]tasks.Stage{}
+	for _, stage := range tasks.Stages() {
+		lanes[laneOf(stage)] = append(lanes[laneOf(stage)], stage)
+	}
+	want := map[records.Lane][]tasks.Stage{
+		records.Creates: {tasks.StageCreate}, records.Polls: {tasks.StagePoll}, records.Finishes: {tasks.StageDownload, tasks.StageCleanup},
+	}
+	if !reflect.DeepEqual(lanes, want) {
+		t.Errorf("got %v, want %v", lanes, want)
 	}
 }

@@ -67,8 +67,11 @@ func (p *Pipeline) notMovedOn(ctx context.Context, job *tasks.Job) error {
 const deleteAgainAfter = 24 * time.Hour
 
 // undeleted reports whether a job is done but for its remote project.
-func undeleted(job *tasks.Job) bool {
-	return job.State == tasks.Done && job.Remote != nil && *job.Remote == tasks.RemotePending
+func undeleted(job *tasks.Job) bool { return job.State == tasks.Done && remotePending(job) }
+
+// remotePending reports whether a job was done but for its remote project, also while that is tried again.
+func remotePending(job *tasks.Job) bool {
+	return job.Remote != nil && *job.Remote == tasks.RemotePending
 }
 
 // deleteAgain reopens such a job for one more cleanup.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hibiken/asynq"
-
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -29,7 +27,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 	if mark := r.job.Mark(); mark != nil {
 		return p.parked(mark.Token, "the worker that was creating the project died or lost its lease"), nil
 	}
-	if retried, _ := asynq.GetRetryCount(ctx); p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && retried+1 >= leastAttempts {
+	if p.tooOld(r.job) && !waitsForPerson(r.job.Hold) && p.retried(ctx)+1 >= leastAttempts {
 		return nil, stop(codeGaveUp, hintGaveUp(r.job), "not created within %s", p.giveUpAge(r.job))
 	}
 	if in, err := p.inWindow(ctx, r.job); err != nil || !in {
@@ -73,7 +71,7 @@ func (p *Pipeline) create(ctx context.Context, r *record) (decision, error) {
 // giveBack takes the mark of a purchase back that was certainly not made. Redis may be away just
 // now; if the mark stayed, the next handler would have to park a job that cost nothing.
 func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause error) (decision, error) {
-	retried, _ := asynq.GetRetryCount(ctx)
+	retried := p.retried(ctx)
 	v := classify(tasks.StageCreate, cause)
 	decide := p.returned(token, v, retried)
 	if refusesRequest(cause) {
@@ -85,9 +83,7 @@ func (p *Pipeline) giveBack(ctx context.Context, r *record, token string, cause 
 		return err
 	})
 	p.tellFleet(ctx, tasks.StageCreate, cause)
-	if v.ambiguous {
-		p.leaveWindow(ctx, r.job.ID, r.job.Epoch) // it may be held for a day, and others need not wait for it
-	}
+	p.letOthersPass(ctx, r.job, v, retried)
 	return func(*tasks.Job) outcome { return out }, err
 }
 

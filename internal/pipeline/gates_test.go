@@ -60,6 +60,7 @@ func (w *world) worker(p *process, key string) *Pipeline {
 		PollInterval: 10 * time.Second, RecordTTL: 168 * time.Hour, TaskRetention: time.Hour, GiveUp: 24 * time.Hour, MaxRenders: w.renders, APIRate: w.rate,
 	})
 	pipeline.now, pipeline.holds.now = w.clock, w.clock
+	pipeline.retried = func(context.Context) int { return w.tries }
 	pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
 	return pipeline
 }

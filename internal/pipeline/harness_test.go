@@ -69,6 +69,7 @@ type world struct {
 	unproved []string          // deletes that came before the proof
 	frozen   bool              // a handler was overtaken by another one
 
+	tries   int     // how often the task that is handled has failed before, if the test knows
 	renders int     // the limit of the window; 0: none
 	rate    float64 // of the API's budget; 0: none
 

@@ -241,6 +241,14 @@ func TestDeadlineSetMeanwhile(t *testing.T) {
 	w.checkDone("images")
 }
 
+// checkUndeleted checks how many jobs are counted as done but for their remote project.
+func (w *world) checkUndeleted(want int64) {
+	w.t.Helper()
+	if got, err := w.pipeline.Undeleted(w.t.Context()); got != want || err != nil {
+		w.t.Errorf("%d jobs are undeleted, %v; want %d", got, err, want)
+	}
+}
+
 // TestUndeletedIsTriedDaily: a delete that kept failing is not forgotten.
 func TestUndeletedIsTriedDaily(t *testing.T) {
 	t.Parallel()
@@ -261,8 +269,10 @@ func TestUndeletedIsTriedDaily(t *testing.T) {
 	if w.sweep() {
 		t.Error("tried again at once")
 	}
+	w.checkUndeleted(1)
 	w.forward(24 * time.Hour)
 	w.run()
+	w.checkUndeleted(0)
 	if job := w.checkDone("images"); *job.Remote != tasks.RemoteDeleted || job.RemoteReason != nil || w.fake.Totals().Deletes != 1 {
 		t.Errorf("a day later: got remote %v because %v", *job.Remote, job.RemoteReason)
 	}

@@ -19,29 +19,32 @@ type paces struct {
 	trade pace.Trade
 
 	mu       sync.Mutex
-	seen     map[string]pace.Picture
-	webhooks pace.Webhooks
-	plans    map[string]func() *pace.Plan
+	seen     map[string]pace.Picture           // of each operation
+	webhooks map[operations.Kind]pace.Webhooks // of each kind of project
+	plans    map[string]planned                // of each operation that was asked for
 }
 
-// of returns the plan of an operation. It is made when it is first wanted.
+// A planned plan is made when it is first wanted.
+type planned struct {
+	lost float64 // the webhooks that it reckons with to be lost
+	plan func() *pace.Plan
+}
+
+// of returns the plan of an operation.
 func (c *paces) of(operation string) *pace.Plan {
 	c.mu.Lock()
-	plan := c.plans[operation]
-	if plan == nil {
-		seen, aim := c.seen[operation], pace.Aim{Trade: c.trade, Webhooks: c.webhooks}
-		plan = sync.OnceValue(func() *pace.Plan {
-			op, _ := operations.Lookup(operation)
-			aim.Least = leastBetween(op.Kind)
-			return pace.NewPlan(op.Typical, &seen, aim)
-		})
+	made, found := c.plans[operation]
+	if !found {
+		op, _ := operations.Lookup(operation)
+		seen, aim := c.seen[operation], pace.Aim{Trade: c.trade, Webhooks: c.webhooks[op.Kind], Least: leastBetween(op.Kind)}
+		made = planned{aim.Webhooks.Lost(), sync.OnceValue(func() *pace.Plan { return pace.NewPlan(op.Typical, &seen, aim) })}
 		if c.plans == nil {
-			c.plans = map[string]func() *pace.Plan{}
+			c.plans = map[string]planned{}
 		}
-		c.plans[operation] = plan
+		c.plans[operation] = made
 	}
 	c.mu.Unlock()
-	return plan()
+	return made.plan()
 }
 
 // leastBetween is the shortest time between two polls of a job.
@@ -53,25 +56,16 @@ func leastBetween(kind operations.Kind) time.Duration {
 }
 
 // take makes the plans anew of what has changed.
-func (c *paces) take(seen map[string]pace.Picture, webhooks pace.Webhooks) {
+func (c *paces) take(seen map[string]pace.Picture, webhooks map[operations.Kind]pace.Webhooks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if was, is := c.webhooks.Lost(), webhooks.Lost(); math.Abs(is-was) > 0.05*was {
-		c.plans = nil
-	}
-	for operation := range c.plans {
-		if seen[operation] != c.seen[operation] {
+	for operation, made := range c.plans {
+		op, _ := operations.Lookup(operation)
+		if seen[operation] != c.seen[operation] || math.Abs(webhooks[op.Kind].Lost()-made.lost) > 0.05*made.lost {
 			delete(c.plans, operation)
 		}
 	}
 	c.seen, c.webhooks = seen, webhooks
-}
-
-// heardAny reports whether any webhooks come.
-func (c *paces) heardAny() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.webhooks.Heard > 0
 }
 
 // lookAtRenders reads what the fleet has learnt. Without it the plans stay as they are.
@@ -84,9 +78,13 @@ func (p *Pipeline) lookAtRenders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var w pace.Webhooks
-	if w.Ended, w.Heard, err = p.records.Webhooks(ctx); err != nil {
-		return err
+	webhooks := map[operations.Kind]pace.Webhooks{}
+	for _, kind := range []operations.Kind{operations.Video, operations.Image, operations.Audio} {
+		var w pace.Webhooks
+		if w.Ended, w.Heard, err = p.records.Webhooks(ctx, string(kind)); err != nil {
+			return err
+		}
+		webhooks[kind] = w
 	}
 	seen := map[string]pace.Picture{}
 	for operation, weights := range learnt {
@@ -98,13 +96,13 @@ func (p *Pipeline) lookAtRenders(ctx context.Context) error {
 		}
 		seen[operation] = picture
 	}
-	p.paces.take(seen, w)
+	p.paces.take(seen, webhooks)
 	return nil
 }
 
 const (
 	learnWithin = 2 * time.Second
-	webhookLag  = 2 * time.Second // between the end of a render and the poll that its webhook hastens
+	webhookLag  = 2 * time.Second // between the end of a render and the arrival of its webhook
 )
 
 // learn tells the fleet how long a render took, once the record says that it has ended. It is worth no
@@ -119,25 +117,34 @@ func (p *Pipeline) learn(ctx context.Context, before, after *tasks.Job) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), learnWithin)
 	defer cancel()
-	err := p.records.EndRender(ctx, 1-1.0/pace.WebhookMemory)
+	heard, err := p.records.EndRender(ctx, after.Kind, after.ProjectID, 1-1.0/pace.WebhookMemory)
 	if complete && err == nil {
-		err = p.learnTime(ctx, before)
+		err = p.learnTime(ctx, before, heard)
 	}
 	if err != nil {
 		p.log.DebugContext(ctx, "how long the render took is not learnt", "job", after.ID, "reason", err)
 	}
 }
 
-func (p *Pipeline) learnTime(ctx context.Context, job *tasks.Job) error {
-	from, ready := began(job), p.now()
-	unready := from
+// longestLearnt is the longest time that is learnt: what took longer was hardly a render all the time.
+const longestLearnt = 24 * time.Hour
+
+// learnTime tells of a render that was seen complete now, and of which a webhook told, unless heard is zero. It is
+// as sure as the look before allows; with a webhook, which is sent at the end, to a moment. Times that contradict each other
+// are those of different clocks, and are not learnt.
+func (p *Pipeline) learnTime(ctx context.Context, job *tasks.Job, heard time.Time) error {
+	from, now := began(job), p.now()
+	unready, ready := from, now
 	if seen := job.PolledAt; seen != nil && seen.After(from) {
 		unready = *seen
 	}
-	if p.paces.heardAny() {
-		if woken, err := p.records.Woken(ctx, job.ID); err == nil && woken && ready.Sub(unready) > webhookLag {
-			unready = ready.Add(-webhookLag)
-		}
+	if heard.After(unready) && heard.Before(now) {
+		ready = heard
+		unready = latest(unready, heard.Add(-webhookLag))
+	}
+	p.observer.Noticed(job, max(now.Sub(unready), 0))
+	if unready.After(ready) || ready.Sub(from) > longestLearnt {
+		return nil
 	}
 	var weights []records.Weight
 	for _, part := range p.paces.of(job.Operation).Parts(unready.Sub(from), ready.Sub(from)) {
@@ -167,4 +174,11 @@ func began(job *tasks.Job) time.Time {
 		return *job.QueuedAt
 	}
 	return at
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

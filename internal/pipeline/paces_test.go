@@ -1,10 +1,14 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
+	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -25,12 +29,12 @@ func TestRenderIsLearnt(t *testing.T) {
 	if n := seen.Seen(); n < 0.99 || n > 1.01 {
 		t.Errorf("%v renders learnt, want 1", n)
 	}
-	if got := w.pipeline.paces.webhooks; got.Ended != 1 || got.Heard != 0 {
+	if got := w.pipeline.paces.webhooks[operations.Video]; got.Ended != 1 || got.Heard != 0 {
 		t.Errorf("webhooks: %+v, want one render ended and none told of", got)
 	}
 }
 
-// TestETAWhileRendering: whoever asks for a job that renders is told how long it still takes.
+// TestETAWhileRendering: whoever asks for a job that renders is told how long it still takes, unless it stands in a queue.
 func TestETAWhileRendering(t *testing.T) {
 	t.Parallel()
 	w, info := newPollWorld(t)
@@ -42,32 +46,106 @@ func TestETAWhileRendering(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := w.job(requests()[0].ID)
-	if job.State != tasks.Rendering || job.PolledAt == nil || job.ETA == nil || job.ETA.Before(*before.ETA) {
-		t.Errorf("after a poll: %s, polled at %v, expected at %v", job.State, job.PolledAt, job.ETA)
+	if job.State != tasks.Rendering || job.PolledAt == nil || job.RemoteStatus != magichour.StatusQueued || job.ETA != nil {
+		t.Errorf("after a poll: %s, polled at %v, %s, expected at %v", job.State, job.PolledAt, job.RemoteStatus, job.ETA)
 	}
 }
 
 // TestWebhooksAreBelievedWhileTheyCome: a webhook that comes is counted once, however often it is sent, also if the
-// poll was faster.
+// poll was a little faster.
 func TestWebhooksAreBelievedWhileTheyCome(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, magichourtest.Options{Render: slow})
-	w.receiveWebhooks(magichourtest.Webhooks{Duplicate: true})
-	w.submit(requests()[0])
-	w.untilStage(tasks.StageDownload)
-	w.forward(time.Minute)
-	w.delivered()
-	w.run()
-	if err := w.pipeline.lookAtRenders(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.pipeline.paces.webhooks; got.Ended != 1 || got.Heard != 1 {
-		t.Errorf("webhooks: %+v, want one render ended and one told of", got)
-	}
-	if !w.pipeline.paces.heardAny() {
-		t.Error("webhooks come, and nobody knows")
+	for _, tt := range []struct {
+		name  string
+		late  time.Duration
+		heard float64
+	}{
+		{"at once", 0, 1},
+		{"a moment after the poll", 5 * time.Second, 1},
+		{"long after it", time.Minute, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{Render: slow})
+			w.receiveWebhooks(magichourtest.Webhooks{Duplicate: true})
+			w.submit(requests()[0])
+			if tt.late == 0 {
+				w.untilStage(tasks.StagePoll)
+				w.forward(time.Minute) // it is ready
+			} else {
+				w.untilStage(tasks.StageDownload)
+				w.forward(tt.late)
+			}
+			w.delivered()
+			w.run()
+			if err := w.pipeline.lookAtRenders(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.pipeline.paces.webhooks[operations.Video]; got.Ended != 1 || got.Heard != tt.heard {
+				t.Errorf("webhooks: %+v, want one render ended and %v told of", got, tt.heard)
+			}
+			if got := w.pipeline.paces.webhooks[operations.Image]; got != (pace.Webhooks{}) {
+				t.Errorf("webhooks of images: %+v", got)
+			}
+		})
 	}
 }
+
+// TestLearntTime: what is learnt of a render's time is as sure as what was seen of it, and nothing is learnt of what
+// can't be.
+func TestLearntTime(t *testing.T) {
+	t.Parallel()
+	const polled, now = 10 * time.Minute, 20 * time.Minute // after the purchase
+	for _, tt := range []struct {
+		name          string
+		polled, now   time.Duration
+		heard         time.Duration // 0: not
+		least, most   time.Duration // what is believed
+		within        time.Duration // that it was noticed
+		nothingLearnt bool
+	}{
+		{"by polls alone", polled, now, 0, polled, now, now - polled, false},
+		{"by a webhook", polled, now, 12 * time.Minute, 12*time.Minute - webhookLag, 12 * time.Minute, 8*time.Minute + webhookLag, false},
+		{"by a webhook that came before the last poll", polled, now, 9 * time.Minute, polled, now, now - polled, false},
+		{"after a day", polled, 25 * time.Hour, 0, 0, 0, 25*time.Hour - polled, true},
+		{"by a clock that is behind", polled, 9 * time.Minute, 0, 0, 0, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, magichourtest.Options{Render: slow})
+			seen := &witness{}
+			w.pipeline.ObserveBy(seen)
+			bought := w.clock()
+			at := bought.Add(tt.polled)
+			job := &tasks.Job{Status: tasks.Status{ID: "j", Operation: "text-to-video", Kind: "video", State: tasks.Rendering, ProjectID: "p"}, ProjectAt: &bought, PolledAt: &at}
+			w.pipeline.now = func() time.Time { return bought.Add(tt.now) }
+			heard := time.Time{}
+			if tt.heard > 0 {
+				heard = bought.Add(tt.heard)
+			}
+			if err := w.pipeline.learnTime(t.Context(), job, heard); err != nil {
+				t.Fatal(err)
+			}
+			learnt, err := w.pipeline.records.Renders(t.Context(), []string{job.Operation})
+			if err != nil || (len(learnt[job.Operation]) == 0) != tt.nothingLearnt {
+				t.Fatalf("learnt %v (%v)", learnt, err)
+			}
+			var least, most pace.Picture
+			least.Add(pace.NewPlan(time.Minute, &least, pace.Aim{}).Parts(tt.least, tt.least))
+			most.Add(pace.NewPlan(time.Minute, &most, pace.Aim{}).Parts(tt.most, tt.most))
+			for _, weight := range learnt[job.Operation] {
+				if weight.Bucket < slices.IndexFunc(least[:], positive) || weight.Bucket > slices.IndexFunc(most[:], positive) {
+					t.Errorf("learnt %v, want between %s and %s", learnt, tt.least, tt.most)
+				}
+			}
+			if len(seen.noticed) != 1 || seen.noticed[0] != tt.within {
+				t.Errorf("noticed within %v, want %s", seen.noticed, tt.within)
+			}
+		})
+	}
+}
+
+func positive(n float64) bool { return n > 0 }
 
 // TestTimesGoOnFromThePurchase: what is known of a render's age comes from its own purchase, also when it is
 // adopted late, and from the last poll that found it queued.

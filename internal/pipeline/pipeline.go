@@ -51,8 +51,10 @@ type Pipeline struct {
 	log       *slog.Logger
 	tracer    trace.Tracer // nil: no spans are made
 	setbacks  seldom       // of the log
+	observer  Observer
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
+	retried   func(context.Context) int // how often the task has failed before
 	set       Settings
 	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 
@@ -75,11 +77,16 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
+		observer:  nobody{},
 		now:       time.Now,
 		after:     time.After,
-		set:       set,
-		uploads:   make(chan struct{}, 1),
-		stopping:  stopping, stopUploads: stopUploads,
+		retried: func(ctx context.Context) int {
+			n, _ := asynq.GetRetryCount(ctx)
+			return n
+		},
+		set:      set,
+		uploads:  make(chan struct{}, 1),
+		stopping: stopping, stopUploads: stopUploads,
 	}
 }
 

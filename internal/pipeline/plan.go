@@ -23,18 +23,22 @@ func (p *Pipeline) plan(job *tasks.Job) time.Duration {
 	age := max(now.Sub(began(job)), 0)
 	delay := p.paces.of(job.Operation).Spread(age, chance(job.ID, job.Polls)) - age
 	if job.RemoteStatus == magichour.StatusQueued {
-		delay = max(delay, now.Sub(boughtAt(job))/queuedShare)
+		delay = max(delay, min(now.Sub(boughtAt(job))/queuedShare, queuedMost))
 	}
 	return delay
 }
 
 // queuedShare: what has stood in the queue for long will stand there for long, and is asked after ever more
-// rarely.
-const queuedShare = 16
+// rarely, up to a point: the queue may also begin to move.
+const (
+	queuedShare = 16
+	queuedMost  = 5 * time.Minute
+)
 
-// eta is when the render is expected to be ready, by what is known now; nil for a job that is not rendering.
+// eta is when the render is expected to be ready, by what is known now; nil for a job that is not rendering, or
+// that stands in a queue: how long that is nobody tells.
 func (p *Pipeline) eta(job *tasks.Job) *time.Time {
-	if job.State != tasks.Rendering {
+	if job.State != tasks.Rendering || job.RemoteStatus == magichour.StatusQueued {
 		return nil
 	}
 	now := p.now()

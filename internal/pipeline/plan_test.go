@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -70,8 +71,11 @@ func TestPlanWhileQueued(t *testing.T) {
 	}
 	began := noon.Add(-3 * time.Hour)
 	job.Attempts[0].At = began
-	if d := p.plan(job); d < 10*time.Minute {
-		t.Errorf("queued for three hours: polled again after %v", d)
+	if d := p.plan(job); d != queuedMost {
+		t.Errorf("queued for three hours: polled again after %v, want %v", d, queuedMost)
+	}
+	if eta := p.eta(job); eta != nil {
+		t.Errorf("it stands in a queue, and is expected at %v", eta)
 	}
 }
 
@@ -103,12 +107,19 @@ func TestPlansFollowWhatIsSeen(t *testing.T) {
 	for range 100 {
 		slow.Add(plan.Parts(10*time.Minute, 10*time.Minute))
 	}
-	c.take(map[string]pace.Picture{"face-swap": slow}, pace.Webhooks{})
+	c.take(map[string]pace.Picture{"face-swap": slow}, nil)
 	learnt := c.of("face-swap").Next(0)
 	if learnt < 3*before {
 		t.Errorf("first poll after %v, and after %v when renders take 10 minutes", before, learnt)
 	}
-	c.take(map[string]pace.Picture{"face-swap": slow}, pace.Webhooks{Ended: 60, Heard: 60})
+	c.take(map[string]pace.Picture{"face-swap": slow}, map[operations.Kind]pace.Webhooks{operations.Image: {Ended: 60, Heard: 60}})
+	if other := c.of("face-swap").Next(0); other != learnt {
+		t.Errorf("first poll after %v, and after %v when webhooks tell of images", learnt, other)
+	}
+	for heard := 1.0; heard <= 60; heard++ { // slowly
+		c.take(map[string]pace.Picture{"face-swap": slow}, map[operations.Kind]pace.Webhooks{operations.Video: {Ended: 60, Heard: heard}})
+		c.of("face-swap")
+	}
 	if told := c.of("face-swap").Next(0); told <= learnt {
 		t.Errorf("first poll after %v, and after %v when webhooks tell", learnt, told)
 	}

@@ -159,6 +159,7 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	if err != nil {
 		return err
 	}
+	deleted := remotePending(r.job) && !remotePending(job)
 	p.moved(ctx, r, job, rev)
 	if !mayRender(job.State) && (mayRender(from) || from == job.State) {
 		p.leaveWindow(ctx, job.ID, job.Epoch)
@@ -166,6 +167,9 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	if from != job.State {
 		// What is left in the index by mistake is cleared by whoever lists it.
 		_ = p.records.Exit(ctx, string(from), job.ID, entered)
+	}
+	if deleted {
+		_ = p.records.Exit(ctx, undeletedJobs, job.ID, entered)
 	}
 	return p.leave(ctx, job, deadline)
 }
@@ -204,6 +208,9 @@ func (p *Pipeline) notEntered(ctx context.Context, job *tasks.Job, entered recor
 func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duration) (records.Deadline, error) {
 	switch {
 	case undeleted(job):
+		if _, err := p.records.Enter(ctx, undeletedJobs, job.ID); err != nil {
+			return "", err
+		}
 		return "", p.records.SetDeadline(ctx, job.ID, deleteAgainAfter)
 	case job.State.Settled():
 		return p.records.Deadline(ctx, job.ID)
@@ -215,6 +222,7 @@ func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duratio
 func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev string) {
 	from := r.job
 	r.job, r.rev = job, rev
+	p.observer.Saved(from, job)
 	if from.State != job.State || from == job {
 		p.logTransition(ctx, from, job)
 	}

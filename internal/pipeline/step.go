@@ -109,16 +109,29 @@ func (p *Pipeline) advance(ctx context.Context, r *record, payload tasks.Payload
 		// The worker is stopping, or has lost the task to another one: that says nothing of the job.
 		return outcome{err: &setback{class: again, after: time.Second, text: "the worker stopped: " + magichour.Redact(err.Error())}}, nil
 	case errors.As(err, &turn):
-		return outcome{err: turn}, nil
+		return p.update(ctx, r, p.within(r.job, p.untilTurn(turn)))
 	case err != nil:
-		retried, _ := asynq.GetRetryCount(ctx)
-		decide = p.within(r.job, p.onError(stage, classify(stage, err), retried))
+		decide = p.within(r.job, p.onError(stage, classify(stage, err), p.retried(ctx)))
 	}
 	out, saveErr := p.update(ctx, r, decide)
 	if err != nil {
 		p.tellFleet(ctx, stage, err)
 	}
+	if err != nil && stage == tasks.StageCreate { // one that renders keeps its slot whatever happens
+		p.letOthersPass(ctx, r.job, classify(stage, err), p.retried(ctx))
+	}
 	return out, saveErr
+}
+
+// untilTurn sends a task back until its turn to call the API. The record is left alone, but for a hold that a
+// person has released: the stage would not have come so far.
+func (p *Pipeline) untilTurn(turn *setback) decision {
+	return func(job *tasks.Job) outcome {
+		if job.Hold != nil && job.Hold.Code == byHand {
+			p.setHold(job, nil)
+		}
+		return outcome{in: turn.after, err: turn}
+	}
 }
 
 // runUnless lets the stage work unless the fleet is held there. A purchase that somebody else has begun

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -70,11 +71,14 @@ func (p *Pipeline) forget(ctx context.Context) error {
 			errs = append(errs, p.records.Forget(ctx, string(state), p.set.RecordTTL))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.records.Forget(ctx, undeletedJobs, undeletedFor))...)
 }
 
-// SweepEvery sweeps until ctx ends, and keeps the plans of polls up to date.
+// SweepEvery sweeps until ctx ends, the window beside it, and keeps the plans of polls up to date.
 func (p *Pipeline) SweepEvery(ctx context.Context) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { p.sweepWindowEvery(ctx) })
 	for {
 		if err := p.lookAtRenders(ctx); err != nil {
 			p.log.DebugContext(ctx, "polls go on as planned before", "reason", err)
@@ -86,9 +90,6 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 		}
 		if _, err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep failed; the next one tries again", "reason", err)
-		}
-		if err := p.sweepWindow(ctx); err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "window not looked at; the next sweep does", "reason", err)
 		}
 		p.tidyStore(ctx)
 	}
@@ -126,6 +127,7 @@ func (p *Pipeline) sweepActive(ctx context.Context, r *record) error {
 		if waits, err := p.stillWaits(ctx, r.job); waits || err != nil {
 			return err
 		}
+		p.observer.Found(LostGone)
 		p.log.WarnContext(ctx, "task lost; enqueued again", "job", r.job.ID, "task", tasks.TaskID(next))
 		if err := p.records.SetDeadline(ctx, r.job.ID, grace); err != nil {
 			return err
@@ -146,8 +148,10 @@ func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInf
 		if waits, err := p.stillWaits(ctx, r.job); waits || err != nil {
 			return err
 		}
+		p.observer.Found(LostFinished)
 		return p.putBack(ctx, r, nextEpoch)
 	case asynq.TaskStateArchived:
+		p.observer.Found(LostArchived)
 		return p.putBack(ctx, r, p.afterArchived(r.job, info))
 	case asynq.TaskStateActive:
 		leased, err := p.records.Leased(ctx, info.Queue, info.ID)
@@ -156,6 +160,7 @@ func (p *Pipeline) sweepTask(ctx context.Context, r *record, info *asynq.TaskInf
 		}
 		if !leased {
 			// Nobody holds it, and nobody has taken it back: with another epoch it can't come to life again.
+			p.observer.Found(LostOrphaned)
 			p.log.WarnContext(ctx, "task orphaned; enqueued again", "job", r.job.ID, "task", info.ID)
 			return p.putBack(ctx, r, nextEpoch)
 		}

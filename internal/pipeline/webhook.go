@@ -124,7 +124,7 @@ func (p *Pipeline) hasten(ctx context.Context, owner string, event magichour.Eve
 	}
 	if event.Ended() && r.job.ProjectID == event.Project {
 		p.pollNow(ctx, r.job)
-		if err := p.records.Hear(ctx, event.Project); err != nil {
+		if err := p.records.Hear(ctx, r.job.Kind, event.Project, p.now()); err != nil {
 			p.log.DebugContext(ctx, "a webhook is not counted", "job", r.job.ID, "reason", err)
 		}
 	}

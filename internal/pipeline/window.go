@@ -25,6 +25,10 @@ const (
 	// windowPatience is how often the sweeper looks whether a job that waits still stands in the queue.
 	windowPatience = 30 * time.Minute
 
+	// windowTries is how often a job meets trouble before it lets others pass. What it meets may be its own: a
+	// request that the API can't bear, inputs that can't be read.
+	windowTries = 3
+
 	// unknownHolds is for how long a job keeps its slot of which nobody knows whether it was bought: about as
 	// long as the project would render, if there is one. It may stay unknown for days.
 	unknownHolds = 30 * time.Minute
@@ -59,16 +63,26 @@ func (p *Pipeline) inWindow(ctx context.Context, job *tasks.Job) (bool, error) {
 
 // queued decides for a job that has to wait for a slot.
 func (p *Pipeline) queued(job *tasks.Job) outcome {
-	if !refusedAlone(job.Hold) {
+	if !letsPass(job.Hold) {
 		p.setHold(job, p.hold(job.Hold, verdict{class: throttled, code: codeWindow, message: windowFull}))
 	}
-	return outcome{in: windowPatience, waits: true}
+	return outcome{in: patienceOf(job), waits: true}
 }
 
-// refusedAlone reports whether a job waits for its own sake, see verdict.ambiguous. It gives its slot back every
-// time, and its age must go on counting, or it would never end.
-func refusedAlone(h *tasks.Hold) bool {
-	return h != nil && h.Code == codeCredits && strings.HasSuffix(h.Message, hintAmbiguous)
+// patienceOf spreads the looks at jobs that came together.
+func patienceOf(job *tasks.Job) time.Duration { return jitter(windowPatience, job.ID, job.Epoch) }
+
+// letsPass reports whether a job may wait again for what is its own fault. Its age must go on counting meanwhile,
+// or it would never end.
+func letsPass(h *tasks.Hold) bool {
+	return h != nil && (h.Code == codeTrouble || h.Code == codeCredits && strings.HasSuffix(h.Message, hintAmbiguous))
+}
+
+// letOthersPass gives the slot of a job back that was refused, if it may be refused for as long as it lives.
+func (p *Pipeline) letOthersPass(ctx context.Context, job *tasks.Job, v verdict, retried int) {
+	if v.ambiguous || v.class == transient && retried+1 >= windowTries {
+		p.leaveWindow(ctx, job.ID, job.Epoch)
+	}
 }
 
 // leaveWindow gives the slot of a job to the next one. The record is saved by then, so whatever fails here is
@@ -128,18 +142,41 @@ func (p *Pipeline) stillWaits(ctx context.Context, job *tasks.Job) (bool, error)
 	if p.set.MaxRenders == 0 || job.State != tasks.Pending {
 		return false, nil
 	}
-	in, err := p.inWindow(ctx, job)
-	if in || err != nil {
+	waits, err := p.records.Waits(ctx, job.ID)
+	if err != nil {
 		return false, err
 	}
-	return true, p.records.SetDeadline(ctx, job.ID, windowPatience+grace)
+	if !waits { // lost by a failover, or let in just now
+		if in, err := p.inWindow(ctx, job); in || err != nil {
+			return false, err
+		}
+	}
+	return true, p.records.SetDeadline(ctx, job.ID, patienceOf(job)+grace)
+}
+
+// sweepWindowEvery sweeps the window until ctx ends: by itself, since the sweep of many jobs takes its time.
+func (p *Pipeline) sweepWindowEvery(ctx context.Context) {
+	for {
+		if err := p.sweepWindow(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "window not looked at; the next sweep does", "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.after(sweepEvery):
+		}
+	}
 }
 
 // sweepWindow gives away the slots that are free, and holds those that are taken against the records of their
-// jobs. One worker of the fleet at a time does the latter. Without a limit all who wait are let in.
+// jobs. One worker of the fleet at a time does the latter. Where no worker has a limit all who wait are let in.
 func (p *Pipeline) sweepWindow(ctx context.Context) error {
+	fill := func() ([]string, error) { return p.records.FillWindow(ctx, p.set.MaxRenders) }
+	if p.set.MaxRenders == 0 {
+		fill = func() ([]string, error) { return p.records.OpenWindow(ctx) }
+	}
 	for {
-		admitted, err := p.records.FillWindow(ctx, p.set.MaxRenders)
+		admitted, err := fill()
 		if err != nil {
 			return err
 		}
@@ -159,54 +196,79 @@ func (p *Pipeline) sweepWindow(ctx context.Context) error {
 
 // sweepSlots takes slots back whose jobs need none any more, and enqueues those that nobody was told of.
 func (p *Pipeline) sweepSlots(ctx context.Context) error {
-	slots, err := p.records.Slots(ctx)
+	for from := uint64(0); ; {
+		slots, next, err := p.records.Slots(ctx, from)
+		if err != nil {
+			return err
+		}
+		if err := p.sweepSome(ctx, slots); err != nil || next == 0 {
+			return err
+		}
+		from = next
+	}
+}
+
+// sweepSome takes a slot back in the epoch in which it was seen: the job may have come by it anew since.
+func (p *Pipeline) sweepSome(ctx context.Context, slots []records.Slot) error {
+	ids := make([]string, len(slots))
+	for i, slot := range slots {
+		ids[i] = slot.Job
+	}
+	found, err := p.records.LoadAll(ctx, ids)
 	if err != nil {
 		return err
 	}
-	found, err := p.records.LoadAll(ctx, slots)
-	if err != nil {
-		return err
-	}
-	for i, id := range slots {
+	for i, slot := range slots {
 		if found[i] == nil {
-			p.leaveWindow(ctx, id, records.AnyEpoch)
+			p.leaveWindow(ctx, slot.Job, slot.Epoch)
 			continue
 		}
 		job, err := tasks.DecodeJob(found[i])
 		switch {
 		case err != nil: // of a later version, whose workers know
 		case !mayRender(job.State), job.State == tasks.Unknown && p.now().Sub(job.StateAt) > unknownHolds:
-			p.leaveWindow(ctx, id, job.Epoch)
+			p.leaveWindow(ctx, slot.Job, slot.Epoch)
 		case job.State == tasks.Pending && job.Hold != nil && job.Hold.Code == codeWindow:
-			p.admit(ctx, []string{id})
+			p.admit(ctx, []string{slot.Job})
 		}
 	}
 	return nil
 }
 
-// countAtMost is how many jobs that render are looked at in one sweep.
-const countAtMost = 1000
+// countPage is how many jobs that render are looked at together.
+const countPage = 1000
 
-// countRenders gives slots to jobs that render without one: bought before there was a window, or found to be
-// bought long after their create. They may exceed the limit; nothing is bought until they do not.
+// countRenders gives slots to jobs that render without one: bought before there was a window, by a worker without
+// a limit, or found to be bought long after their create. They may exceed the limit; nothing is bought until they
+// do not.
 func (p *Pipeline) countRenders(ctx context.Context) error {
-	entries, err := p.records.Latest(ctx, string(tasks.Rendering), 0, countAtMost)
-	if err != nil || len(entries) == 0 {
-		return err
+	for from := records.Moment(0); ; {
+		entries, err := p.records.Latest(ctx, string(tasks.Rendering), from, countPage)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		jobs := make([]string, len(entries))
+		for i, e := range entries {
+			jobs[i] = e.Job
+		}
+		if err := p.countSome(ctx, jobs); err != nil || len(entries) < countPage {
+			return err
+		}
+		if last := entries[len(entries)-1].At; last != from {
+			from = last // those that came with the last one may follow
+		} else {
+			from--
+		}
 	}
-	slots, err := p.records.Slots(ctx)
+}
+
+func (p *Pipeline) countSome(ctx context.Context, jobs []string) error {
+	jobs, err := p.records.WithoutSlot(ctx, jobs)
 	if err != nil {
 		return err
 	}
-	has := map[string]bool{}
-	for _, id := range slots {
-		has[id] = true
-	}
-	for _, e := range entries {
-		if has[e.Job] {
-			continue
-		}
-		r, err := p.load(ctx, e.Job)
+	for _, id := range jobs {
+		r, err := p.load(ctx, id)
 		if errors.Is(err, records.ErrNotFound) || err == nil && r.job.State != tasks.Rendering {
 			continue
 		}

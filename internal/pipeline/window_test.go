@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -98,8 +99,8 @@ func TestWindowTakesTurns(t *testing.T) {
 	for n := range 2 {
 		w.submit(voice(fmt.Sprintf("b%d", n), tasks.Options{Tenant: "b"}))
 	}
-	w.submit(voice("low", tasks.Options{Tenant: "c", Priority: tasks.Low}))
-	w.submit(voice("high", tasks.Options{Tenant: "a", Priority: tasks.High}))
+	w.submit(voice("low", tasks.Options{Tenant: "c", Priority: tasks.PriorityLow}))
+	w.submit(voice("high", tasks.Options{Tenant: "a", Priority: tasks.PriorityHigh}))
 	w.run()
 	first := []string{"a0", "a1", "high", "b0"}
 	if got := w.bought(); len(got) != 12 || !slices.Equal(got[:4], first) || got[11] != "low" || slices.Index(got, "b1") > 6 {
@@ -158,10 +159,20 @@ func TestWindowOnItsWay(t *testing.T) {
 		t.Parallel()
 		w := begin(t, "one", "two", "three")
 		w.stepAll()
-		w.open(0)
+		limited := w.pipeline
+		w.open(0) // one worker has no limit
+		for range 4 {
+			w.forward(40 * time.Second)
+			if err := errors.Join(limited.sweepWindow(t.Context()), w.pipeline.sweepWindow(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.checkWindow(1, 2)
+		w.forward(time.Minute) // all have none
 		if err := w.pipeline.sweepWindow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		w.checkWindow(0, 0)
 		w.run()
 		if got := w.fake.Totals().Creates; got != 3 {
 			t.Errorf("%d creates, want 3", got)

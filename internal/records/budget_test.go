@@ -44,18 +44,23 @@ type passed struct {
 // simulate lets callers come and come again, as Asynq brings them: at whole seconds, and a little later.
 func simulate(t tester, s *Store, m *miniredis.Miniredis, rate float64, all callers, end time.Duration) (out []passed, asked int) {
 	t.Helper()
+	return simulateUntil(t, s, m, rate, all, end, func(time.Duration) bool { return true })
+}
+
+// simulateUntil is simulate with an API that takes a call or refuses it.
+func simulateUntil(t tester, s *Store, m *miniredis.Miniredis, rate float64, all callers, end time.Duration, takes func(time.Duration) bool) (out []passed, asked int) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a simulation
-	began := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	heap.Init(&all)
 	for all.Len() > 0 && all[0].at < end {
 		c := heap.Pop(&all).(caller) //nolint:forcetypeassert // it holds nothing else
-		m.SetTime(began.Add(c.at))
+		m.SetTime(budgetNoon.Add(c.at))
 		wait, err := s.AskBudget(t.Context(), rate, c.lane, c.calls, c.name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		asked++
-		if wait == 0 {
+		if wait == 0 && takes(c.at) {
 			out = append(out, passed{c.at, c.lane, c.calls})
 			continue
 		}
@@ -85,7 +90,7 @@ func count(all []passed, lane Lane, from, to time.Duration) (n int) {
 // checkNeverMore holds that in no time T more calls leave than the rate allows in T and a second.
 func checkNeverMore(t tester, rate float64, all []passed) {
 	t.Helper()
-	burst := math.Max(2, 0.6*rate) + math.Max(2, 0.4*rate)
+	burst := math.Max(1, 0.5*rate) + math.Max(1, 0.2*rate) + math.Max(2, 0.3*rate)
 	for i := range all {
 		calls := 0
 		for _, p := range all[i:] {
@@ -115,7 +120,7 @@ func TestBudgetShares(t *testing.T) {
 	const rate = 100.0
 	t.Run("one lane alone has the whole rate", func(t *testing.T) {
 		t.Parallel()
-		for _, lane := range []Lane{Polls, Others} {
+		for _, lane := range []Lane{Polls, Creates, Finishes} {
 			s, m := newBudget(t)
 			out, asked := simulate(t, s, m, rate, herd(lane, 1000, 1, 0), time.Minute)
 			checkNeverMore(t, rate, out)
@@ -126,35 +131,35 @@ func TestBudgetShares(t *testing.T) {
 			}
 		}
 	})
-	t.Run("each lane has its share when both are full", func(t *testing.T) {
+	t.Run("each lane has its share when all are full", func(t *testing.T) {
 		t.Parallel()
 		s, m := newBudget(t)
-		out, asked := simulate(t, s, m, rate, append(herd(Polls, 1500, 1, 0), herd(Others, 750, 1, 0)...), time.Minute)
+		out, asked := simulate(t, s, m, rate, append(append(herd(Polls, 1500, 1, 0), herd(Creates, 750, 1, 0)...), herd(Finishes, 400, 2, 0)...), time.Minute)
 		checkNeverMore(t, rate, out)
-		polls, others := count(out, Polls, 0, 15*time.Second), count(out, Others, 0, 15*time.Second)
-		t.Logf("%d polls and %d others in 15 s, asked %d times", polls, others, asked)
-		if polls < 810 || others < 540 {
-			t.Errorf("in 15 s %d polls and %d others, want nearly 900 and 600", polls, others)
+		polls, creates, finishes := count(out, Polls, 0, 15*time.Second), count(out, Creates, 0, 15*time.Second), count(out, Finishes, 0, 15*time.Second)
+		t.Logf("%d polls, %d creates and %d to finish in 15 s, asked %d times", polls, creates, finishes, asked)
+		if polls < 675 || creates < 270 || finishes < 405 {
+			t.Errorf("in 15 s %d polls, %d creates and %d to finish, want nearly 750, 300 and 450", polls, creates, finishes)
 		}
 	})
 	t.Run("one who comes late to a full house is not starved", func(t *testing.T) {
 		t.Parallel()
 		s, m := newBudget(t)
-		all := append(herd(Polls, 2000, 1, 0), herd(Others, 200, 2, 5*time.Second)...)
+		all := append(append(herd(Polls, 2000, 1, 0), herd(Creates, 2000, 1, 0)...), herd(Finishes, 200, 2, 5*time.Second)...)
 		out, _ := simulate(t, s, m, rate, all, 3*time.Minute)
 		checkNeverMore(t, rate, out)
-		if got := count(out, Others, 5*time.Second, 16*time.Second); got < 360 {
-			t.Errorf("%d calls of the other lane within 11 s of its coming, want at least 360", got)
+		if got := count(out, Finishes, 5*time.Second, 16*time.Second); got < 270 {
+			t.Errorf("%d calls of the other lane within 11 s of its coming, want at least 270", got)
 		}
 	})
 	t.Run("a fleet that was away comes back with nothing saved up", func(t *testing.T) {
 		t.Parallel()
 		s, m := newBudget(t)
-		all := herd(Others, 1000, 1, 0)
+		all := herd(Creates, 1000, 1, 0)
 		for i := range all {
-			m.SetTime(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+			m.SetTime(budgetNoon)
 			if i >= 100 {
-				if _, err := s.AskBudget(t.Context(), rate, Others, 1, all[i].name); err != nil {
+				if _, err := s.AskBudget(t.Context(), rate, Creates, 1, all[i].name); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -166,6 +171,110 @@ func TestBudgetShares(t *testing.T) {
 			t.Errorf("%d calls by %s", len(out), last)
 		}
 	})
+}
+
+var budgetNoon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// askAndLeave lets a herd ask once, and never come again.
+func askAndLeave(t *testing.T, s *Store, m *miniredis.Miniredis, rate float64, gone callers) {
+	t.Helper()
+	m.SetTime(budgetNoon)
+	for _, c := range gone {
+		if _, err := s.AskBudget(t.Context(), rate, c.lane, c.calls, "gone "+c.name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTurnsOfThoseWhoAreGone: jobs that were canceled hold up nobody, neither in their own lane nor in the others,
+// which would have what is not used of it.
+func TestTurnsOfThoseWhoAreGone(t *testing.T) {
+	t.Parallel()
+	for _, lane := range []Lane{Polls, Creates} {
+		s, m := newBudget(t)
+		askAndLeave(t, s, m, 10, herd(Creates, 2000, 1, 0))
+		out, _ := simulate(t, s, m, 10, herd(lane, 200, 1, 10*time.Second), time.Hour)
+		checkNeverMore(t, 10, out)
+		if last := out[len(out)-1].at; len(out) != 200 || last > 100*time.Second {
+			t.Errorf("lane %d: %d of 200 calls by %s", lane, len(out), last)
+		}
+	}
+	t.Run("among those who are not", func(t *testing.T) {
+		t.Parallel()
+		s, m := newBudget(t)
+		all := herd(Creates, 1000, 1, 0)
+		for i, c := range all {
+			m.SetTime(budgetNoon)
+			if i%10 > 0 {
+				askAndLeave(t, s, m, 10, callers{c})
+			} else if _, err := s.AskBudget(t.Context(), 10, Creates, 1, c.name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var here callers
+		for i := 0; i < len(all); i += 10 {
+			here = append(here, caller{time.Duration(i) * time.Second / 11, Creates, 1, all[i].name})
+		}
+		out, _ := simulate(t, s, m, 10, append(here, herd(Creates, 50, 1, 30*time.Second)...), time.Hour)
+		checkNeverMore(t, 10, out)
+		if late := count(out, Creates, 90*time.Second, time.Hour); len(out) != 150 || late > 20 {
+			t.Errorf("%d of 150 calls, %d of them after 90 s", len(out), late)
+		}
+	})
+}
+
+// TestRateIsRaised: what waits for a turn that was given at a low rate goes as fast as the new one allows.
+func TestRateIsRaised(t *testing.T) {
+	t.Parallel()
+	s, m := newBudget(t)
+	all := herd(Creates, 2000, 1, 0)
+	for i, c := range all {
+		m.SetTime(budgetNoon)
+		wait, err := s.AskBudget(t.Context(), 1, c.lane, c.calls, c.name)
+		if err != nil || wait > longestWait {
+			t.Fatalf("asked again after %s (%v)", wait, err)
+		}
+		all[i].at = time.Minute + wait
+	}
+	out, _ := simulate(t, s, m, 100, all, 2*time.Hour)
+	checkNeverMore(t, 100, out)
+	if last := out[len(out)-1].at; len(out) != 2000 || last > 7*time.Minute {
+		t.Errorf("%d of 2000 calls by %s, want them by about 6 minutes, when the last one has asked again", len(out), last)
+	}
+}
+
+// TestBrakeIsRemembered: a fleet that wants more than the API allows finds out how much that is, and does not run into it
+// every few seconds.
+func TestBrakeIsRemembered(t *testing.T) {
+	t.Parallel()
+	const limit, lasts = 10, 3 * time.Minute
+	for _, rate := range []float64{0, 50} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			t.Parallel()
+			s, m := newBudget(t)
+			m.SetTime(budgetNoon)
+			if _, err := s.BrakeBudget(t.Context(), rate, time.Second); err != nil {
+				t.Fatal(err)
+			}
+			refused, bucket, last := 0, float64(limit), time.Duration(0)
+			out, asked := simulateUntil(t, s, m, rate, herd(Polls, 1500, 1, 0), lasts, func(at time.Duration) bool {
+				bucket, last = min(limit, bucket+(at-last).Seconds()*limit), at
+				if bucket >= 1 {
+					bucket--
+					return true
+				}
+				refused++
+				if _, err := s.BrakeBudget(t.Context(), rate, 5*time.Second); err != nil {
+					t.Fatal(err)
+				}
+				return false
+			})
+			t.Logf("%d calls, %d refused, asked %d times", len(out), refused, asked)
+			if most := limit * int(lasts.Seconds()); len(out) < most/2 || refused > 12 || asked > 10*len(out) {
+				t.Errorf("%d of %d calls, %d refused, asked %d times", len(out), most, refused, asked)
+			}
+		})
+	}
 }
 
 // TestAnyBudget: whoever comes whenever, there are never more calls than the rate, and all come through.
@@ -182,7 +291,7 @@ func TestAnyBudget(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(t, "herds") {
 			n, calls := rapid.IntRange(1, 40).Draw(t, "size"), rapid.IntRange(1, 2).Draw(t, "calls")
 			at := time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond
-			all = append(all, herd(Lane(rapid.IntRange(1, 2).Draw(t, "lane")), n, calls, at)...)
+			all = append(all, herd(Lane(rapid.IntRange(1, 3).Draw(t, "lane")), n, calls, at)...)
 			total += n
 		}
 		for i := range all {
@@ -202,7 +311,7 @@ func TestBrake(t *testing.T) {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			t.Parallel()
 			s, m := newBudget(t)
-			m.SetTime(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+			m.SetTime(budgetNoon)
 			if isNew, err := s.BrakeBudget(t.Context(), rate, 7*time.Second); err != nil || !isNew {
 				t.Fatal(isNew, err)
 			}
@@ -213,11 +322,11 @@ func TestBrake(t *testing.T) {
 			if err != nil || !Braked(found) {
 				t.Fatalf("nobody can see the brake: %v (%v)", found, err)
 			}
-			out, _ := simulate(t, s, m, rate, append(herd(Others, 300, 1, 0), herd(Polls, 300, 1, time.Second)...), 5*time.Minute)
+			out, _ := simulate(t, s, m, rate, append(herd(Creates, 300, 1, 0), herd(Polls, 300, 1, time.Second)...), 5*time.Minute)
 			if out[0].at < 7*time.Second {
 				t.Errorf("a call %s after the brake, which is for 7 s", out[0].at)
 			}
-			if first := count(out, Polls, 0, 9*time.Second) + count(out, Others, 0, 9*time.Second); first == 0 || first > 20 {
+			if first := count(out, Polls, 0, 9*time.Second) + count(out, Creates, 0, 9*time.Second); first == 0 || first > 20 {
 				t.Errorf("it is tried with %d calls in 2 s", first)
 			}
 			last := out[len(out)-1].at

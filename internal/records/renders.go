@@ -2,7 +2,9 @@ package records
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -13,12 +15,16 @@ import (
 // lighter but the new ones heavier: "unit" is what a render weighs now. When that grows too large, all
 // is divided by it.
 var learn = redis.NewScript(`
-local unit = tonumber(redis.call('HGET', KEYS[1], 'unit') or '1') / ARGV[1]
+local unit = (tonumber(redis.call('HGET', KEYS[1], 'unit') or '1') or 0) / ARGV[1]
+if not (unit > 0 and unit < 1e300) then
+  redis.call('DEL', KEYS[1])
+  unit = 1
+end
 if unit > 1e9 then
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
-    local weight = tonumber(all[i + 1]) / unit
-    if weight > 0.001 then
+    local weight = (tonumber(all[i + 1]) or 0) / unit
+    if weight > 0.001 and weight < 1e6 then
       redis.call('HSET', KEYS[1], all[i], string.format('%.9g', weight))
     else
       redis.call('HDEL', KEYS[1], all[i])
@@ -74,76 +80,102 @@ func (s *Store) Renders(ctx context.Context, operations []string) (map[string][]
 	return learnt, nil
 }
 
-// readWeights leaves out what it can't read: it may be of a later version.
+// readWeights leaves out what it can't read, or can't be: it may be of a later version, or broken by somebody.
 func readWeights(fields map[string]string) []Weight {
-	unit, err := strconv.ParseFloat(fields["unit"], 64)
-	if err != nil || unit <= 0 {
+	unit := readCount(fields["unit"])
+	if unit == 0 {
 		return nil
 	}
 	var weights []Weight
 	for name, text := range fields {
 		bucket, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		if weight, err := strconv.ParseFloat(text, 64); err == nil && weight > 0 {
-			weights = append(weights, Weight{bucket, weight / unit})
+		if weight := readCount(text) / unit; err == nil && weight > 0 && weight < mostCounted {
+			weights = append(weights, Weight{bucket, weight})
 		}
 	}
 	return weights
 }
 
-const webhooks = "hourglass:{fleet}:webhooks"
+// mostCounted is more than what was counted can come to, since the old counts less.
+const mostCounted = 1e6
 
-func heardKey(project string) string { return "hourglass:{fleet}:heard:" + project }
+// readCount returns 0 for what is no number of renders.
+func readCount(text string) float64 {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n > 0 && n < math.MaxFloat64) {
+		return 0
+	}
+	return n
+}
 
-// heardFor is how long the same event may be sent again and still counts once.
-const heardFor = time.Hour
+// Of how many renders a webhook tells is kept for each kind of project, since events are subscribed to by kind:
+// of a render that has ended, whether its webhook had come by then, or came a moment later.
+//
+//	hourglass:{fleet}:webhooks:KIND   hash: "ended" renders, and "heard" of those; old ones count less
+//	hourglass:{fleet}:heard:PROJECT   when its webhook came, in ms since 1970
+//	hourglass:{fleet}:ended:PROJECT   stands for a moment if it had not come
+func webhooksKeys(kind, project string) []string {
+	const fleet = "hourglass:{fleet}:"
+	return []string{fleet + "webhooks:" + kind, fleet + "heard:" + project, fleet + "ended:" + project}
+}
 
-// countedFor is how long a fleet that renders nothing believes in its webhooks.
-const countedFor = 7 * 24 * time.Hour
+const (
+	// heardFor is how long before the end of a render is seen its webhook may come.
+	heardFor = time.Hour
+
+	// inTime is how long after that a webhook still counts as one that came: it was as fast as the poll.
+	inTime = 10 * time.Second
+
+	// countedFor is how long a fleet that renders nothing believes in its webhooks.
+	countedFor = 7 * 24 * time.Hour
+)
 
 var hear = redis.NewScript(`
-if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return 0 end
-redis.call('HINCRBYFLOAT', KEYS[2], 'heard', 1)
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+if redis.call('DEL', KEYS[3]) == 1 then redis.call('HINCRBYFLOAT', KEYS[1], 'heard', 1) end
 return 1
 `)
 
-// Hear counts that a webhook has told of a project's end. May be repeated.
-func (s *Store) Hear(ctx context.Context, project string) error {
-	if err := hear.Run(ctx, s.rdb, []string{heardKey(project), webhooks}, heardFor.Milliseconds(), countedFor.Milliseconds()).Err(); err != nil {
+// Hear notes that a webhook has told of a project's end. May be repeated; the first one counts.
+func (s *Store) Hear(ctx context.Context, kind, project string, at time.Time) error {
+	if err := hear.Run(ctx, s.rdb, webhooksKeys(kind, project), at.UnixMilli(), heardFor.Milliseconds()).Err(); err != nil {
 		return fmt.Errorf("count the webhook of project %s: %w", project, err)
 	}
 	return nil
 }
 
 var endRender = redis.NewScript(`
+local at = redis.call('GET', KEYS[2])
 for _, name in ipairs({'ended', 'heard'}) do
-  local n = (redis.call('HGET', KEYS[1], name) or 0) * ARGV[1]
-  if name == 'ended' then n = n + 1 end
+  local n = (tonumber(redis.call('HGET', KEYS[1], name) or '0') or 0) * ARGV[1]
+  if not (n >= 0 and n < 1e6) then n = 0 end
+  if name == 'ended' or at then n = n + 1 end
   redis.call('HSET', KEYS[1], name, string.format('%.9g', n))
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
+if not at then redis.call('SET', KEYS[3], 1, 'PX', ARGV[3]) end
+return at
 `)
 
 // EndRender counts that a render was seen to have ended, by whatever means; all before it keep this share of
-// their weight.
-func (s *Store) EndRender(ctx context.Context, kept float64) error {
-	if err := endRender.Run(ctx, s.rdb, []string{webhooks}, kept, countedFor.Milliseconds()).Err(); err != nil {
-		return fmt.Errorf("count the end of a render: %w", err)
+// their weight. It returns when a webhook told of it; zero if none has.
+func (s *Store) EndRender(ctx context.Context, kind, project string, kept float64) (heard time.Time, err error) {
+	at, err := endRender.Run(ctx, s.rdb, webhooksKeys(kind, project), kept, countedFor.Milliseconds(), inTime.Milliseconds()).Int64()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("count the end of a render: %w", err)
 	}
-	return nil
+	return time.UnixMilli(at), nil
 }
 
-// Webhooks returns how many renders have ended of late, and of how many a webhook has told.
-func (s *Store) Webhooks(ctx context.Context) (ended, heard float64, err error) {
-	fields, err := s.rdb.HGetAll(ctx, webhooks).Result()
+// Webhooks returns how many renders of a kind have ended of late, and of how many a webhook has told.
+func (s *Store) Webhooks(ctx context.Context, kind string) (ended, heard float64, err error) {
+	fields, err := s.rdb.HGetAll(ctx, webhooksKeys(kind, "")[0]).Result()
 	if err != nil {
 		return 0, 0, fmt.Errorf("look how many webhooks come: %w", err)
 	}
-	ended, _ = strconv.ParseFloat(fields["ended"], 64)
-	heard, _ = strconv.ParseFloat(fields["heard"], 64)
-	return ended, heard, nil
+	ended = min(readCount(fields["ended"]), mostCounted)
+	return ended, min(readCount(fields["heard"]), ended), nil
 }

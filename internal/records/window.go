@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,9 +23,16 @@ import (
 //	hourglass:{fleet}:window:order    sorted set of places "priority|tenant|number|job", by their letters
 //	hourglass:{fleet}:window:tenants  hash: "number", the last one given; of a tenant, "used" slots and when it was "served"
 //	hourglass:{fleet}:window:turns:N  sorted set of a priority: the tenants that wait, by whose turn it is
+//	hourglass:{fleet}:window:limited  string that expires: a worker with a limit has been here
 const (
 	windowKeys = "hourglass:{fleet}:window:"
 	placesAt   = 16 // digits of a place's number
+
+	// limitedFor is for how many milliseconds a limit stands that no worker has any more: one without must not
+	// let in everybody while others have one.
+	limitedFor = "60000"
+
+	windowPage = 100 // slots that are asked for at once
 )
 
 func allWindowKeys() []string {
@@ -31,7 +40,7 @@ func allWindowKeys() []string {
 	for _, p := range []string{"1", "2", "3"} {
 		keys = append(keys, windowKeys+"turns:"+p)
 	}
-	return append(keys, deadlines)
+	return append(keys, deadlines, windowKeys+"limited")
 }
 
 // windowScript is what all scripts of the window begin with.
@@ -40,7 +49,7 @@ func allWindowKeys() []string {
 // that was served longest ago, and with a tenant to who came first. A tenant that comes anew counts as served
 // at that moment, or names early in the alphabet would be served for ever.
 const windowScript = `
-local slots, waiting, order, tenants, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8]
+local slots, waiting, order, tenants, deadlines, limited = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9]
 
 local function turns(priority) return KEYS[4 + priority] end
 
@@ -91,26 +100,48 @@ local function slotOf(job)
   return tonumber(epoch), tenant
 end
 
--- admit gives the free slots to those whose turn it is. Each must have moved by its deadline, whatever becomes
--- of the worker that is told.
+local function foremost()
+  for priority = 1, 3 do
+    local tenant = redis.call('ZRANGE', turns(priority), 0, 0)[1]
+    if tenant then return first(priority, tenant) end
+  end
+end
+
+-- Should the order or the turns be lost, the places know both.
+local many = redis.call('HLEN', waiting)
+if redis.call('ZCARD', order) ~= many or many > 0 and not foremost() then
+  redis.call('DEL', order, turns(1), turns(2), turns(3))
+  for _, at in ipairs(redis.call('HVALS', waiting)) do
+    local place, priority, tenant = string.match(at, '^%d+|((%d)|([^|]*)|.*)$')
+    redis.call('ZADD', order, 0, place)
+    redis.call('ZADD', turns(tonumber(priority)), rank(tenant), tenant)
+  end
+end
+
+-- take lets the job go from the queue whose turn it is. It must have moved by its deadline, whatever becomes of
+-- the worker that is told.
+local function take(within)
+  local place = foremost()
+  if not place then return nil end
+  local priority, tenant, job = string.match(place, '^(%d)|([^|]*)|%d+|(.*)$')
+  local epoch = placeOf(job) or 0
+  unqueue(job, place, tonumber(priority), tenant)
+  redis.call('HSET', tenants, 'served:' .. tenant, number())
+  local t = redis.call('TIME')
+  redis.call('ZADD', deadlines, string.format('%.0f', t[1] * 1000000 + t[2] + within), job)
+  return job, epoch, tenant
+end
+
+-- admit gives the free slots to those whose turn it is.
 local function admit(limit, most, within)
   local admitted = {}
-  local t = redis.call('TIME')
-  while #admitted < most and (limit == 0 or redis.call('HLEN', slots) < limit) do
-    local priority, tenant = 0, nil
-    while priority < 3 and not tenant do
-      priority = priority + 1
-      tenant = redis.call('ZRANGE', turns(priority), 0, 0)[1]
-    end
-    if not tenant then break end
-    local job = string.match(first(priority, tenant), '^%d|[^|]*|%d+|(.*)$')
-    local epoch, place = placeOf(job)
-    unqueue(job, place, priority, tenant)
+  if limit > 0 then redis.call('SET', limited, 1, 'PX', ` + limitedFor + `) end
+  while #admitted < most and redis.call('HLEN', slots) < limit do
+    local job, epoch, tenant = take(within)
+    if not job then break end
     redis.call('HSET', slots, job, epoch .. '|' .. tenant)
     redis.call('HINCRBY', tenants, 'used:' .. tenant, 1)
-    redis.call('HSET', tenants, 'served:' .. tenant, number())
     settle(tenant)
-    redis.call('ZADD', deadlines, string.format('%.0f', t[1] * 1000000 + t[2] + within), job)
     admitted[#admitted + 1] = job
   end
   return admitted
@@ -208,13 +239,44 @@ func (s *Store) FillWindow(ctx context.Context, limit int) (admitted []string, e
 	return s.LeaveWindow(ctx, limit, "", AnyEpoch)
 }
 
+var openWindow = redis.NewScript(windowScript + `
+if redis.call('EXISTS', limited) == 1 then return {} end
+redis.call('DEL', slots)
+for _, field in ipairs(redis.call('HKEYS', tenants)) do
+  local tenant = string.match(field, '^used:(.*)$')
+  if tenant then
+    redis.call('HDEL', tenants, field)
+    settle(tenant)
+  end
+end
+local admitted = {}
+while #admitted < tonumber(ARGV[1]) do
+  local job, _, tenant = take(tonumber(ARGV[2]))
+  if not job then break end
+  settle(tenant)
+  admitted[#admitted + 1] = job
+end
+return admitted
+`)
+
+// OpenWindow is for a fleet without a limit: it forgets the slots, lets jobs go that wait, and returns those. It
+// does nothing before a worker that has a limit is gone for a minute. May be repeated.
+func (s *Store) OpenWindow(ctx context.Context) (admitted []string, err error) {
+	admitted, err = openWindow.Run(ctx, s.rdb, allWindowKeys(), admitAtMost, admittedWithin.Microseconds()).StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("open the window: %w", err)
+	}
+	return admitted, nil
+}
+
 var joinWindow = redis.NewScript(windowScript + `
 local job, epoch, tenant = ARGV[1], ARGV[2], ARGV[3]
 if slotOf(job) then return 0 end
 local waits, place, priority, whose = placeOf(job)
-if waits then unqueue(job, place, priority, whose); settle(whose) end
+if waits then unqueue(job, place, priority, whose) end
 redis.call('HSET', slots, job, epoch .. '|' .. tenant)
 redis.call('HINCRBY', tenants, 'used:' .. tenant, 1)
+if waits then settle(whose) end
 settle(tenant)
 return 1
 `)
@@ -229,13 +291,51 @@ func (s *Store) JoinWindow(ctx context.Context, p Place) (bool, error) {
 	return n == 1, nil
 }
 
-// Slots returns the jobs that have a slot.
-func (s *Store) Slots(ctx context.Context) ([]string, error) {
-	jobs, err := s.rdb.HKeys(ctx, windowKeys+"slots").Result()
+// Waits reports whether a job stands in the queue of the window.
+func (s *Store) Waits(ctx context.Context, job string) (bool, error) {
+	waits, err := s.rdb.HExists(ctx, windowKeys+"waiting", job).Result()
+	if err != nil {
+		return false, fmt.Errorf("look for job %s in the window's queue: %w", job, err)
+	}
+	return waits, nil
+}
+
+// A Slot is in use.
+type Slot struct {
+	Job   string
+	Epoch int // in which the job came by it
+}
+
+// Slots returns some of the slots in use, and where to go on: from 0 until it is 0 again. A slot may come twice.
+func (s *Store) Slots(ctx context.Context, from uint64) (some []Slot, next uint64, err error) {
+	fields, next, err := s.rdb.HScan(ctx, windowKeys+"slots", from, "", windowPage).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("look at the window: %w", err)
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		text, _, _ := strings.Cut(fields[i+1], "|")
+		epoch, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, 0, fmt.Errorf("look at the window: the slot of job %s: %w", fields[i], err)
+		}
+		some = append(some, Slot{Job: fields[i], Epoch: epoch})
+	}
+	return some, next, nil
+}
+
+// WithoutSlot returns those of the jobs that have no slot.
+func (s *Store) WithoutSlot(ctx context.Context, jobs []string) ([]string, error) {
+	slots, err := s.rdb.HMGet(ctx, windowKeys+"slots", jobs...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look at the window: %w", err)
 	}
-	return jobs, nil
+	var without []string
+	for i, slot := range slots {
+		if slot == nil {
+			without = append(without, jobs[i])
+		}
+	}
+	return without, nil
 }
 
 // Window counts the slots in use and the jobs that wait for one.

@@ -2,6 +2,7 @@ package records
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,9 @@ func TestWindow(t *testing.T) {
 		}
 		leave("a4", AnyEpoch)
 		leave("whenever", 1)
+		if err := s.rdb.Del(t.Context(), windowKeys+"limited").Err(); err != nil {
+			t.Fatal(err)
+		}
 		if left := s.rdb.Keys(t.Context(), windowKeys+"*").Val(); !slices.Equal(left, []string{windowKeys + "tenants"}) {
 			t.Errorf("an empty window keeps %v", left)
 		}
@@ -97,12 +101,92 @@ func TestWindowDeadline(t *testing.T) {
 	})
 }
 
+// TestWindowOfOthers: a worker that has no limit lets nobody in while others have one. A minute after them
+// it lets all go, and no slot is left.
+func TestWindowOfOthers(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *Store, forward func(time.Duration)) {
+		for n := range 50 {
+			if _, _, err := s.EnterWindow(t.Context(), 2, Place{Job: fmt.Sprint(n), Epoch: 1, Priority: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open := func() int {
+			t.Helper()
+			admitted, err := s.OpenWindow(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(admitted)
+		}
+		if n := open(); n != 0 {
+			t.Errorf("%d were let in by a worker without a limit", n)
+		}
+		if left := s.rdb.PTTL(t.Context(), windowKeys+"limited").Val(); left <= 50*time.Second || left > time.Minute {
+			t.Errorf("the limit stands for %s, want a minute", left)
+		}
+		if forward == nil {
+			return
+		}
+		forward(50 * time.Second)
+		if _, err := s.FillWindow(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		forward(50 * time.Second)
+		if n := open(); n != 0 {
+			t.Errorf("%d were let in though a worker with a limit is alive", n)
+		}
+		forward(11 * time.Second)
+		if one, two, three, four := open(), open(), open(), open(); one != admitAtMost || two != admitAtMost || three != 8 || four != 0 {
+			t.Errorf("let go %d, %d, %d and %d, want the 48 that waited", one, two, three, four)
+		}
+		if used, waiting, err := s.Window(t.Context()); used != 0 || waiting != 0 || err != nil {
+			t.Errorf("%d slots are left, and %d wait (%v)", used, waiting, err)
+		}
+	})
+}
+
+// TestManySlots: they are looked at page by page.
+func TestManySlots(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *Store, _ func(time.Duration)) {
+		const many = 1000
+		var jobs []string
+		for n := range many {
+			jobs = append(jobs, fmt.Sprint(n))
+			if _, err := s.JoinWindow(t.Context(), Place{Job: jobs[n], Epoch: 7, Priority: 2, Tenant: "a"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := map[string]int{}
+		for from := uint64(0); ; {
+			some, next, err := s.Slots(t.Context(), from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, slot := range some {
+				found[slot.Job] = slot.Epoch
+			}
+			if from = next; next == 0 {
+				break
+			}
+		}
+		if len(found) != many || found["999"] != 7 {
+			t.Errorf("found %d slots, that of 999 of epoch %d", len(found), found["999"])
+		}
+		if got, err := s.WithoutSlot(t.Context(), []string{"7", "x", "8", "y"}); err != nil || !slices.Equal(got, []string{"x", "y"}) {
+			t.Errorf("without a slot are %v (%v)", got, err)
+		}
+	})
+}
+
 // A model is the window as a person would write it down.
 type model struct {
 	slots   map[string]Place
 	waiting []Place // in the order in which they came
 	served  map[string]int
 	number  int
+	limited bool // a worker with a limit was here within the last minute
 }
 
 func (m *model) used(tenant string) (n int) {
@@ -143,17 +227,36 @@ func (m *model) leave(job string) {
 	m.forget()
 }
 
+// next takes the one from the queue whose turn it is.
+func (m *model) next() Place {
+	next := slices.MinFunc(m.waiting, func(a, b Place) int { // the first of equals
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(m.used(a.Tenant), m.used(b.Tenant)), cmp.Compare(m.served[a.Tenant], m.served[b.Tenant]))
+	})
+	m.waiting = slices.DeleteFunc(m.waiting, func(p Place) bool { return p.Job == next.Job })
+	m.number++
+	m.served[next.Tenant] = m.number
+	return next
+}
+
 // fill lets in as many as there are slots, and returns them in order.
 func (m *model) fill(limit int) (admitted []string) {
-	for len(m.waiting) > 0 && (limit == 0 || len(m.slots) < limit) && len(admitted) < admitAtMost {
-		next := slices.MinFunc(m.waiting, func(a, b Place) int { // the first of equals
-			return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(m.used(a.Tenant), m.used(b.Tenant)), cmp.Compare(m.served[a.Tenant], m.served[b.Tenant]))
-		})
-		m.waiting = slices.DeleteFunc(m.waiting, func(p Place) bool { return p.Job == next.Job })
+	m.limited = true
+	for len(m.waiting) > 0 && len(m.slots) < limit && len(admitted) < admitAtMost {
+		next := m.next()
 		m.slots[next.Job] = next
-		m.number++
-		m.served[next.Tenant] = m.number
 		admitted = append(admitted, next.Job)
+	}
+	return admitted
+}
+
+// open lets all who wait go, and forgets the slots.
+func (m *model) open() (admitted []string) {
+	if m.limited {
+		return nil
+	}
+	clear(m.slots)
+	for m.forget(); len(m.waiting) > 0 && len(admitted) < admitAtMost; m.forget() {
+		admitted = append(admitted, m.next().Job)
 	}
 	return admitted
 }
@@ -186,7 +289,7 @@ func anyWindow(t *rapid.T, s *Store) {
 		p := Place{Job: fmt.Sprintf("%s.%d.%d", tenant, priority, rapid.IntRange(0, 3).Draw(t, "job")), Epoch: 1, Priority: priority, Tenant: tenant}
 		var got, want []string
 		var err error
-		switch rapid.SampledFrom([]string{"enter", "enter", "leave", "late", "fill", "limit", "join"}).Draw(t, "does") {
+		switch rapid.SampledFrom([]string{"enter", "enter", "leave", "late", "fill", "limit", "join", "open", "minute", "lose"}).Draw(t, "does") {
 		case "enter":
 			var in bool
 			in, got, err = s.EnterWindow(t.Context(), limit, p)
@@ -206,7 +309,18 @@ func anyWindow(t *rapid.T, s *Store) {
 			got, err = s.FillWindow(t.Context(), limit)
 			want = m.fill(limit)
 		case "limit":
-			limit = rapid.IntRange(0, 4).Draw(t, "new limit")
+			limit = rapid.IntRange(1, 4).Draw(t, "new limit")
+		case "open": // by a worker that has no limit
+			got, err = s.OpenWindow(t.Context())
+			want = m.open()
+		case "minute": // without a worker that has a limit
+			err = s.rdb.Del(t.Context(), windowKeys+"limited").Err()
+			m.limited = false
+		case "lose":
+			lost := rapid.SampledFrom([][]string{{"order"}, {"turns:1", "turns:2", "turns:3"}, {"order", "turns:1", "turns:2", "turns:3"}}).Draw(t, "lost")
+			for _, key := range lost {
+				err = errors.Join(err, s.rdb.Del(t.Context(), windowKeys+key).Err())
+			}
 		case "join":
 			if _, has := m.slots[p.Job]; !has {
 				m.waiting = slices.DeleteFunc(m.waiting, func(w Place) bool { return w.Job == p.Job })
@@ -220,8 +334,8 @@ func anyWindow(t *rapid.T, s *Store) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("let in %v, want %v", got, want)
 		}
-		slots, err := s.Slots(t.Context())
-		if err != nil || len(slots) != len(m.slots) || slices.ContainsFunc(slots, func(job string) bool { _, has := m.slots[job]; return !has }) {
+		slots, _, err := s.Slots(t.Context(), 0)
+		if err != nil || len(slots) != len(m.slots) || slices.ContainsFunc(slots, func(slot Slot) bool { _, has := m.slots[slot.Job]; return !has }) {
 			t.Fatalf("slots %v (%v), want %v", slots, err, m.slots)
 		}
 		if used, waits, err := s.Window(t.Context()); err != nil || int(used) != len(m.slots) || int(waits) != len(m.waiting) {

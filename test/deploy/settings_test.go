@@ -45,8 +45,8 @@ func inHelp(text string) takes {
 	return p
 }
 
-// inSource reads the settings of Asynqmon from its source: it has no help that names variables.
-func inSource(t *testing.T) takes {
+// asynqmonSource returns a file of Asynqmon.
+func asynqmonSource(t *testing.T, name string) string {
 	t.Helper()
 	const module = "github.com/hibiken/asynqmon"
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module)
@@ -59,12 +59,18 @@ func inSource(t *testing.T) takes {
 	if err := json.Unmarshal(output, &downloaded); err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(filepath.Join(downloaded.Dir, "cmd", "asynqmon", "main.go"))
+	source, err := os.ReadFile(filepath.Join(downloaded.Dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(source)
+}
+
+// inSource reads the settings of Asynqmon from its source: it has no help that names variables.
+func inSource(t *testing.T) takes {
+	t.Helper()
 	p := takes{variables: map[string]bool{}}
-	for _, match := range regexp.MustCompile(`getEnv\w+\("([A-Z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+	for _, match := range regexp.MustCompile(`getEnv\w+\("([A-Z_]+)"`).FindAllStringSubmatch(asynqmonSource(t, "cmd/asynqmon/main.go"), -1) {
 		p.variables[match[1]] = true
 	}
 	return p

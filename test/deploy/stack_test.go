@@ -26,6 +26,7 @@ type running struct {
 	bin      string            // of the image
 	replaced []string          // pairs for strings.NewReplacer, of all services
 	folders  map[string]string // of volumes
+	workers  []string          // their addresses
 }
 
 // TestStack is the demo without containers: a job, from the command line into the bucket's folder.
@@ -57,6 +58,7 @@ func TestStack(t *testing.T) {
 			t.Errorf("%s: got %s bytes in the volume, want %s", file[1], got, file[2])
 		}
 	}
+	r.checkMetrics()
 }
 
 // tries starts a service, and once more where it ended at once: its port may have been taken.
@@ -130,7 +132,16 @@ func (r *running) startWorker(service types.ServiceConfig) bool {
 	if err := json.Unmarshal([]byte(p.line(`"worker started"`)), &started); err != nil {
 		return false
 	}
-	return p.until("is ready", func() bool { return r.get("http://"+started.Addr+"/readyz") == http.StatusOK })
+	check := service.HealthCheck.Test
+	if len(check) < 2 || check[0] != "CMD" {
+		r.t.Fatalf("healthcheck: got %v, want a program: the image has no shell", check)
+	}
+	r.workers = append(r.workers, started.Addr)
+	return p.until("is healthy", func() bool {
+		cmd := exec.CommandContext(r.t.Context(), filepath.Join(r.bin, check[1]), check[2:]...) //nolint:gosec // our own program
+		cmd.Env = []string{"HOURGLASS_HTTP_ADDR=" + started.Addr}
+		return cmd.Run() == nil
+	})
 }
 
 // ours starts a program of the image.

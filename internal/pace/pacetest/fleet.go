@@ -17,6 +17,7 @@ type Fleet struct {
 	Random  *rand.Rand
 	Stale   int     // renders between two looks at the picture
 	Told    float64 // share of renders of which a webhook tells
+	Late    float64 // by how many seconds more than usual webhooks come
 
 	// Queue draws how long a render stands in the queue before it begins, in seconds; nil: not at all. A
 	// poll sees that it is queued, unless the fleet is Blind to it.
@@ -29,6 +30,9 @@ type Fleet struct {
 
 // webhookLag is how long after the end a webhook's poll has noticed it, in seconds.
 const webhookLag = 0.5
+
+// inTime is how many seconds after a poll has noticed the end a webhook still counts as one that came.
+const inTime = 10
 
 // A Tally is what many renders cost.
 type Tally struct {
@@ -64,20 +68,21 @@ func (f *Fleet) one(queued, ends float64) Cost {
 	}
 	f.since++
 	told := f.Random.Float64() < f.Told
-	heard := ends + webhookLag
+	heard := ends + webhookLag + f.Late
 	var began, last, at float64 // ages since the purchase, in seconds
 	polls := 0
+	unseen := true
 	for at < ends {
 		last = at
 		delay := f.plan.Spread(seconds(at-began), f.Random.Float64()).Seconds() - (at - began)
 		if began == at && at > 0 {
-			delay = max(delay, at/16) // as the pipeline does with what is queued for long
+			delay = max(delay, min(at/16, 300)) // as the pipeline does with what is queued for long
 		}
 		at += delay
 		polls++
 		if told && at > heard {
-			at = heard
-			last = max(last, ends)
+			at, unseen = heard, false
+			last = max(last, heard-webhookLag)
 			break
 		}
 		if at < queued && !f.Blind {
@@ -85,7 +90,7 @@ func (f *Fleet) one(queued, ends float64) Cost {
 		}
 	}
 	f.Seen.Add(f.plan.Parts(seconds(last-began), seconds(at-began)))
-	f.Aim.Webhooks.End(told)
+	f.Aim.Webhooks.End(told && (!unseen || heard <= at+inTime))
 	return Cost{float64(polls), at - ends}
 }
 
