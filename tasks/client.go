@@ -22,16 +22,22 @@ type Client struct {
 	records   *records.Store
 	queue     *asynq.Client
 	inspector *asynq.Inspector
+	trace     func(context.Context) Trace // of whoever submits
 }
 
 // NewClient returns a client of the fleet whose Redis rdb speaks to. The caller closes rdb,
 // which must be a plain, sentinel or cluster client, or the automatic pipeline of one.
-func NewClient(rdb redis.UniversalClient) *Client {
-	return &Client{
+func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
+	c := &Client{
 		records:   records.New(rdb),
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
+		trace:     func(context.Context) Trace { return Trace{} },
 	}
+	for _, set := range options {
+		set(c)
+	}
+	return c
 }
 
 // Job returns the record of a job. The error is ErrNotFound if there is none, or not any more.
@@ -86,6 +92,7 @@ func (c *Client) bareTask(ctx context.Context, id string) (*asynq.TaskInfo, *Cre
 		return nil, nil, fmt.Errorf("look at task %s: %w", TaskID(first), err)
 	}
 	_ = json.Unmarshal(info.Payload, first) // what can't be read stays empty
+	first.Trace = traceOf(info.Headers)
 	return info, first, nil
 }
 

@@ -127,6 +127,8 @@ type Job struct {
 	Inputs       []Input    `json:"inputs,omitempty"`        // objects of the caller's that were uploaded for the create
 	FreeSince    *time.Time `json:"free_since,omitempty"`    // since when nothing is in its way that a person had to mend; its age counts from then
 
+	Trace Trace `json:"trace,omitzero"` // where its spans belong
+
 	// Later holds the fields that a later version has written and this one does not know. They
 	// are kept when the record is saved. Fields within fields are not: they need a new version.
 	Later map[string]json.RawMessage `json:"-"`
@@ -159,7 +161,7 @@ type Input struct {
 // Next returns the payload of the task that moves the job on from where it stands, or nil for
 // a job that has ended or is parked.
 func (j *Job) Next() Payload {
-	h := Header{V: Version, JobID: j.ID, Epoch: j.Epoch, Operation: j.Operation}
+	h := Header{V: Version, JobID: j.ID, Epoch: j.Epoch, Operation: j.Operation, Trace: j.Trace}
 	switch j.State {
 	case Pending, Creating:
 		return &Create{Header: h, Body: j.Body, JobOptions: j.Options, CreatedAt: j.CreatedAt}

@@ -55,6 +55,8 @@ type Header struct {
 	JobID     string `json:"job_id"`
 	Epoch     int    `json:"epoch"`     // from 1; a task of another epoch than its job's does nothing
 	Operation string `json:"operation"` // beyond create, for the eyes of whoever watches the dashboard
+
+	Trace Trace `json:"-"` // carried in the headers of the task
 }
 
 // Head returns the header itself.
@@ -150,7 +152,7 @@ func options(s Stage, id string, retries int, timeout time.Duration) []asynq.Opt
 func (p *Create) Job() (*Job, error) {
 	job, err := NewJob(Request{ID: p.JobID, Operation: p.Operation, Body: p.Body, Options: p.JobOptions}, p.CreatedAt)
 	if err == nil {
-		job.Epoch = p.Epoch
+		job.Epoch, job.Trace = p.Epoch, p.Trace
 	}
 	return job, err
 }
@@ -171,7 +173,7 @@ func NewTask(p Payload) (*asynq.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asynq.NewTask(p.Stage().Type(), body, p.Options()...), nil
+	return asynq.NewTaskWithHeaders(p.Stage().Type(), body, p.Head().Trace.headers(), p.Options()...), nil
 }
 
 // encode writes compact JSON as it will be shown: without a newline, and with < and & as they are.
@@ -189,7 +191,7 @@ func encode(v any) ([]byte, error) {
 // not know, or without what every payload needs, is an error that says so. Unknown fields are
 // tolerated.
 func Decode(task *asynq.Task) (Payload, error) {
-	p, err := blank(task.Type())
+	p, err := blank(task.Type(), Header{Trace: traceOf(task.Headers())})
 	if err != nil {
 		return nil, err
 	}
@@ -205,8 +207,8 @@ func Decode(task *asynq.Task) (Payload, error) {
 // ErrPayload says that a task is not one of ours, or is broken.
 var ErrPayload = errors.New("payload")
 
-func blank(taskType string) (Payload, error) {
-	for _, p := range []Payload{&Create{}, &Poll{}, &Download{}, &Cleanup{}} {
+func blank(taskType string, h Header) (Payload, error) {
+	for _, p := range []Payload{&Create{Header: h}, &Poll{Header: h}, &Download{Header: h}, &Cleanup{Header: h}} {
 		if p.Stage().Type() == taskType {
 			return p, nil
 		}

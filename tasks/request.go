@@ -175,7 +175,8 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 // alone. The worker writes the record when it first sees the task; a task that is lost before
 // that leaves no trace, so services that must not lose a job use Client.Submit instead.
 //
-// The task has its queue and its id; enqueueing it again is asynq.ErrTaskIDConflict.
+// The task has its queue and its id; enqueueing it again is asynq.ErrTaskIDConflict. A traceparent among its headers
+// puts the job's spans below that one: propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(task.Headers())).
 func NewCreate(r Request) (*asynq.Task, error) {
 	job, err := NewJob(r, time.Now())
 	if err != nil {

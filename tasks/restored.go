@@ -91,7 +91,7 @@ func (c *Client) parkBare(ctx context.Context, before time.Time, yield func(*Job
 
 // parkTask parks the job of a bare task; nil if that has a record, or is too young.
 func (c *Client) parkTask(ctx context.Context, info *asynq.TaskInfo, before time.Time) (*Job, error) {
-	payload, err := Decode(asynq.NewTask(info.Type, info.Payload))
+	payload, err := Decode(asynq.NewTaskWithHeaders(info.Type, info.Payload, info.Headers))
 	create, ok := payload.(*Create)
 	if err != nil || !ok || !create.CreatedAt.Before(before) {
 		return nil, nil //nolint:nilerr,nilnil // a worker archives what can't be read, and buys nothing

@@ -28,6 +28,7 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	job.Trace = c.trace(ctx)
 	// The deadline first: from the moment the record exists, the sweeper must find it.
 	if err := c.records.EnsureDeadline(ctx, job.ID, submitDeadline); err != nil {
 		return job, err

@@ -60,18 +60,20 @@ line without an id is a new job each time; --dry-run prints the lines with ids m
 				}
 			}
 			signal.Ignore(syscall.SIGPIPE) // whoever stops reading must not lose the ids of what was accepted
-			return withManyCalls(ctx, c, func(client *tasks.Client, store *records.Store) error {
-				u := &uploader{api, store, stderr}
-				if err := errors.Join(u.recall(ctx, &b.local), b.standIn()); err != nil {
-					return err
-				}
-				if err := b.checkIDs(ctx, client, stderr); err != nil {
-					return err
-				}
-				if err := errors.Join(u.upload(ctx, &b.local), b.standIn()); err != nil {
-					return err
-				}
-				return b.submit(ctx, client, c.Bool("json"), stdout, stderr)
+			return traced(ctx, "enqueue batch", stderr, func(ctx context.Context) error {
+				return withManyCalls(ctx, c, func(client *tasks.Client, store *records.Store) error {
+					u := &uploader{api, store, stderr}
+					if err := errors.Join(u.recall(ctx, &b.local), b.standIn()); err != nil {
+						return err
+					}
+					if err := b.checkIDs(ctx, client, stderr); err != nil {
+						return err
+					}
+					if err := errors.Join(u.upload(ctx, &b.local), b.standIn()); err != nil {
+						return err
+					}
+					return b.submit(ctx, client, c.Bool("json"), stdout, stderr)
+				})
 			})
 		},
 	}
@@ -161,7 +163,7 @@ func (b *batch) submit(ctx context.Context, client *tasks.Client, asJSON bool, s
 			left = append(left, entries...)
 			continue
 		}
-		for _, a := range together(ctx, entries, client.Submit) {
+		for _, a := range together(ctx, entries, inOwnTraces(client.Submit)) {
 			if errors.Is(a.err, tasks.ErrExists) { // since the check
 				late++
 				_, _ = fmt.Fprintf(stderr, "line %d: %v\n", a.number, a.err)

@@ -11,15 +11,21 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/internal/tracing"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // answerWithin is how long Redis may take for its first answer.
 const answerWithin = 5 * time.Second
 
+// newClient returns a client that hands the trace of its calls on to the workers.
+func newClient(rdb redis.UniversalClient) *tasks.Client {
+	return tasks.NewClient(rdb, tasks.WithTrace(tracing.Headers))
+}
+
 // withClient runs do with a client of a Redis that answers.
 func withClient(ctx context.Context, c *cli.Command, do func(*tasks.Client) error) error {
-	return withRedis(ctx, c, func(rdb redis.UniversalClient) error { return do(tasks.NewClient(rdb)) })
+	return withRedis(ctx, c, func(rdb redis.UniversalClient) error { return do(newClient(rdb)) })
 }
 
 // withManyCalls is withClient for one that is asked for much at a time.
@@ -29,7 +35,7 @@ func withManyCalls(ctx context.Context, c *cli.Command, do func(*tasks.Client, *
 		if err != nil {
 			return err
 		}
-		return do(tasks.NewClient(pipelined), records.New(rdb))
+		return do(newClient(pipelined), records.New(rdb))
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/internal/tracing"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -118,7 +119,7 @@ func newAPI(c *cli.Command) (*magichour.Client, error) {
 	if _, err := key(); err != nil {
 		return nil, err
 	}
-	api, err := magichour.New(c.String(settings.FlagName(varBaseURL)), key)
+	api, err := magichour.New(c.String(settings.FlagName(varBaseURL)), key, tracing.API(c.String(settings.FlagName(varBaseURL))))
 	if err != nil {
 		return nil, settings.Usage("%s: %w", varBaseURL, err)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -54,7 +56,9 @@ An id makes the call safe to repeat: the same request under the same id is one j
 			if err != nil {
 				return err
 			}
-			return submit(ctx, c, request, stdout, stderr)
+			return traced(ctx, "enqueue submit", stderr, func(ctx context.Context) error {
+				return submit(ctx, c, request, stdout, stderr)
+			})
 		},
 	}
 }
@@ -84,7 +88,7 @@ func submit(ctx context.Context, c *cli.Command, request tasks.Request, stdout, 
 	}
 	signal.Ignore(syscall.SIGPIPE) // see printAccepted
 	return withRedis(ctx, c, func(rdb redis.UniversalClient) error {
-		client := tasks.NewClient(rdb)
+		client := newClient(rdb)
 		if api != nil {
 			u := &uploader{api, records.New(rdb), stderr}
 			if request.Body, err = u.bring(ctx, local, request, given, client); err != nil {
@@ -104,6 +108,7 @@ func handIn(ctx context.Context, c *cli.Command, client *tasks.Client, request t
 	if err != nil {
 		return err
 	}
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("hourglass.job", job.ID), attribute.String("hourglass.operation", job.Operation))
 	if job.State != tasks.Pending {
 		_, _ = fmt.Fprintf(stderr, "job %s exists already and is %s\n", job.ID, job.State)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/tracing"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -29,7 +30,9 @@ again at every call, so that the key can be rotated.
 MAGIC_HOUR_WEBHOOK_SECRET (or MAGIC_HOUR_WEBHOOK_SECRET_FILE) is the secret of the webhook at Magic
 Hour, or several with commas while it is rotated; without it nothing is served at /webhooks/magichour.
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or each with _FILE), and all else
-that the AWS SDK reads: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...`
+that the AWS SDK reads: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3, ...
+OTEL_EXPORTER_OTLP_ENDPOINT is where OpenTelemetry traces go, over OTLP/HTTP; unset: there are none. The other
+OTEL_* variables are heeded, too.`
 
 // The variables of the settings. Each is a flag too, see settings.FlagName.
 const (
@@ -288,7 +291,7 @@ func readLog(conf *config, format, level string) error {
 // logger writes to stderr: JSON for machines, colours for people.
 func logger(c config, stderr io.Writer) *slog.Logger {
 	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
+		return slog.New(tracing.Logs(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.logLevel})))
 	}
-	return slog.New(tint.NewTextHandler(stderr, &tint.Options{Level: c.logLevel, TimeFormat: time.TimeOnly, NoColor: !term.IsTerminal(int(os.Stderr.Fd()))}))
+	return slog.New(tracing.Logs(tint.NewTextHandler(stderr, &tint.Options{Level: c.logLevel, TimeFormat: time.TimeOnly, NoColor: !term.IsTerminal(int(os.Stderr.Fd()))})))
 }

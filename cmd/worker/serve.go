@@ -20,10 +20,16 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/internal/tracing"
 )
 
 // serve runs a worker until ctx ends, then drains it.
 func serve(ctx context.Context, c config, log *slog.Logger) error {
+	traces, err := tracing.Open(ctx, "hourglass-worker", settings.Version(), log)
+	if err != nil {
+		return settings.Usage("%w", err)
+	}
+	defer traces.Close(ctx)
 	m := metrics.New()
 	api, store, rdb, err := connect(ctx, c, m)
 	if err != nil {
@@ -40,6 +46,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	defer front.close()
 	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
+	p.TraceBy(traces.Tracer())
 	p.ObserveBy(m)
 	health := newHealth(rdb, store, api)
 	m.Fleet(p, rdb, health.well, log)
@@ -85,11 +92,11 @@ func connect(ctx context.Context, c config, m *metrics.Metrics) (*magichour.Clie
 	if _, err := settings.Secret("MAGIC_HOUR_API_KEY"); err != nil {
 		return nil, nil, nil, err
 	}
-	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") }, m.API(c.baseURL))
+	api, err := magichour.New(c.baseURL, func() (string, error) { return settings.Secret("MAGIC_HOUR_API_KEY") }, m.API(c.baseURL), tracing.API(c.baseURL))
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varBaseURL, err)
 	}
-	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles(), CopyMemory: c.copyMemory})
+	store, err := storage.Open(ctx, c.storageURL, storage.Options{PathStyle: c.pathStyle, AWS: append(awsFiles(), tracing.S3()), CopyMemory: c.copyMemory})
 	if err != nil {
 		return nil, nil, nil, settings.Usage("%s: %w", varStorageURL, err)
 	}
@@ -105,7 +112,7 @@ func openInputs(ctx context.Context, c config) (*storage.Inputs, error) {
 	if len(c.inputBuckets) == 0 {
 		return nil, nil //nolint:nilnil // a nil reader reads nothing
 	}
-	inputs, err := storage.OpenInputs(ctx, c.inputBuckets, storage.Options{PathStyle: c.pathStyle, AWS: awsFiles()})
+	inputs, err := storage.OpenInputs(ctx, c.inputBuckets, storage.Options{PathStyle: c.pathStyle, AWS: append(awsFiles(), tracing.S3())})
 	if err != nil {
 		return nil, settings.Usage("%s: %w; want names of buckets such as uploads,archive", varInputBuckets, err)
 	}

@@ -229,7 +229,13 @@ func (f *fleet) pipe(stdin string, args ...string) (stdout, stderr string, code 
 // run runs a program to its end.
 func (f *fleet) run(program, stdin string, args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
-	cmd := exec.CommandContext(f.t.Context(), filepath.Join(f.bin, program), args...) //nolint:gosec // our own programs
+	return f.runUntil(f.t.Context(), program, stdin, args...)
+}
+
+// runUntil is run for a program that may have no end.
+func (f *fleet) runUntil(ctx context.Context, program, stdin string, args ...string) (stdout, stderr string, code int) {
+	f.t.Helper()
+	cmd := exec.CommandContext(ctx, filepath.Join(f.bin, program), args...) //nolint:gosec // our own programs
 	cmd.Env = append(os.Environ(), f.env...)
 	var out, err bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err

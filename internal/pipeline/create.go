@@ -108,6 +108,7 @@ func (p *Pipeline) notYetStored(ctx context.Context, job *tasks.Job) error {
 func (p *Pipeline) mark(ctx context.Context, r *record, token string) error {
 	job := r.job.Clone()
 	job.State = tasks.Creating
+	job.Trace = boughtIn(ctx, job.Trace)
 	job.Attempts = append(forget(job.Attempts), tasks.Attempt{Token: token, At: p.now().UTC()})
 	return p.saveBy(ctx, r, job, 0, func(data []byte) (string, error) {
 		return p.records.SaveDurably(ctx, job.ID, data, r.rev)

@@ -233,7 +233,7 @@ func (w *world) lose(info *asynq.TaskInfo) bool {
 // step runs one task, and does with it what Asynq would.
 func (w *world) step(info *asynq.TaskInfo) error {
 	w.t.Helper()
-	result := w.handle(w.t.Context(), asynq.NewTask(info.Type, info.Payload))
+	result := w.handle(w.t.Context(), asynq.NewTaskWithHeaders(info.Type, info.Payload, info.Headers))
 	var err error
 	switch {
 	case result == nil:

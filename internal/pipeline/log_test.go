@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-290c2414/hourglass/internal/magichour/magichourtest"
 )
 
@@ -54,4 +56,24 @@ func TestNoFlood(t *testing.T) {
 			t.Errorf("%d lines for 100 unsigned requests", got)
 		}
 	})
+}
+
+// TestOneLinePerStep: a job that goes well is one line for each state that it comes into, and none for each poll.
+func TestOneLinePerStep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	log := w.logged()
+	w.submit(images())
+	w.run()
+	w.checkDone("images")
+	var steps []string
+	for line := range strings.Lines(log.String()) {
+		if _, words, found := strings.Cut(line, "level=INFO msg="); found && strings.Contains(line, "job=images") {
+			step, _, _ := strings.Cut(words, " ")
+			steps = append(steps, step)
+		}
+	}
+	if diff := cmp.Diff([]string{"pending", "creating", "rendering", "storing", "cleaning", "done"}, steps); diff != "" || strings.Count(log.String(), "\n") != len(steps) {
+		t.Errorf("lines (-want +got):\n%s\n%s", diff, log.String())
+	}
 }

@@ -1,6 +1,6 @@
 // Package pipeline moves jobs along their road: create, poll, download, cleanup.
 //
-// Every task takes the same step (see Handle): load the record, do the one thing outside, save
+// Every task takes the same step (see handle): load the record, do the one thing outside, save
 // the record by compare-and-set, enqueue the next task, acknowledge. Never is the next task
 // enqueued before the record is saved, so that a crash anywhere leaves a record from which the
 // next task can be derived, and any task may run again at any time.
@@ -18,6 +18,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/pace"
@@ -48,8 +49,9 @@ type Pipeline struct {
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	log       *slog.Logger
+	tracer    trace.Tracer // nil: no spans are made
+	setbacks  seldom       // of the log
 	observer  Observer
-	setbacks  seldom // of the log
 	now       func() time.Time
 	after     func(time.Duration) <-chan time.Time
 	retried   func(context.Context) int // how often the task has failed before

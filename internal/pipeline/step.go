@@ -26,8 +26,8 @@ type decision func(job *tasks.Job) outcome
 // planned leaves the record as it is, and the next task to the plan.
 func (p *Pipeline) planned(job *tasks.Job) outcome { return outcome{in: p.plan(job)} }
 
-// Handle takes one step: it is the handler of every task of every stage.
-func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
+// handle takes one step.
+func (p *Pipeline) handle(ctx context.Context, task *asynq.Task) error {
 	payload, err := tasks.Decode(task)
 	if err != nil {
 		return p.unread(ctx, task, err)
@@ -36,12 +36,14 @@ func (p *Pipeline) Handle(ctx context.Context, task *asynq.Task) error {
 	if err != nil || r == nil {
 		return p.unread(ctx, task, err)
 	}
+	showTask(ctx, payload, r.job)
 	if payload.Head().Epoch != r.job.Epoch {
 		p.log.DebugContext(ctx, "task of another epoch", "job", r.job.ID, "task", tasks.TaskID(payload))
 		return nil
 	}
 	before := r.job
 	err = p.step(ctx, task, r, payload)
+	showJob(ctx, r.job)
 	p.learn(ctx, before, r.job) // not deferred: a step that panics has nothing to teach
 	return err
 }
