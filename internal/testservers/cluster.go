@@ -8,24 +8,34 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Cluster is a Redis Cluster of three primaries with a replica each, one of which takes the place
-// of its primary when that is gone for some two seconds.
+// A Cluster is a Redis Cluster.
 type Cluster struct {
-	door    Door
-	nodes   []*RedisServer // the first three began as primaries
-	clients []*redis.Client
+	door      Door
+	primaries int            // at the start
+	nodes     []*RedisServer // these, and then their replicas
+	clients   []*redis.Client
 }
 
-const (
-	primaries = 3
-	slots     = 16384
-)
+const slots = 16384
 
-// StartCluster starts six servers and makes a cluster of them.
+// StartCluster starts three primaries with a replica each, which takes the place of its primary when
+// that is gone for some two seconds.
 func StartCluster(t testing.TB, door Door) *Cluster {
 	t.Helper()
-	c := &Cluster{door: door}
-	for range 2 * primaries {
+	return startCluster(t, door, 3, 3)
+}
+
+// ClusterOfOne starts a cluster of one node, which has all slots: it refuses what a larger one refuses. It
+// returns its address.
+func ClusterOfOne(t testing.TB) string {
+	t.Helper()
+	return startCluster(t, Door{}, 1, 0).nodes[0].Addr
+}
+
+func startCluster(t testing.TB, door Door, primaries, replicas int) *Cluster {
+	t.Helper()
+	c := &Cluster{door: door, primaries: primaries}
+	for range primaries + replicas {
 		node := startRedis(t, door, func() []string {
 			args := []string{
 				"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", anyPort(t),
@@ -69,33 +79,35 @@ func (c *Cluster) meet(t testing.TB) {
 // share gives the primaries their slots and replicas, and waits until every node knows.
 func (c *Cluster) share(t testing.TB) {
 	t.Helper()
-	for i, rdb := range c.clients[:primaries] {
-		from, to := slots*i/primaries, slots*(i+1)/primaries-1
+	for i, rdb := range c.clients[:c.primaries] {
+		from, to := slots*i/c.primaries, slots*(i+1)/c.primaries-1
 		c.must(t, rdb.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", from, to))
-		id, err := rdb.ClusterMyID(t.Context()).Result()
+	}
+	replicas := c.clients[c.primaries:]
+	for i, replica := range replicas {
+		id, err := c.clients[i].ClusterMyID(t.Context()).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		replica := c.clients[i+primaries]
 		eventually(t, "a replica has its primary", func() error { // which it must know to have slots
 			return replica.ClusterReplicate(t.Context(), id).Err()
 		})
 	}
-	for i, rdb := range c.clients {
+	for _, rdb := range c.clients {
 		eventually(t, "the cluster is complete", func() error {
-			return has(rdb.ClusterInfo(t.Context()), "cluster_state:ok", fmt.Sprintf("cluster_slots_ok:%d", slots), fmt.Sprintf("cluster_size:%d", primaries))
+			return has(rdb.ClusterInfo(t.Context()), "cluster_state:ok", fmt.Sprintf("cluster_slots_ok:%d", slots), fmt.Sprintf("cluster_size:%d", c.primaries))
 		})
-		if i >= primaries {
-			eventually(t, "the replica is linked", func() error {
-				return has(rdb.Info(t.Context(), "replication"), "master_link_status:up")
-			})
-		}
-		eventually(t, "every node knows three replicas", func() error {
+		eventually(t, "every node knows all replicas", func() error {
 			nodes, err := rdb.ClusterNodes(t.Context()).Result()
-			if err == nil && strings.Count(nodes, "slave") != primaries {
+			if err == nil && strings.Count(nodes, "slave") != len(replicas) {
 				err = fmt.Errorf("got %s", nodes)
 			}
 			return err
+		})
+	}
+	for _, replica := range replicas {
+		eventually(t, "the replica is linked", func() error {
+			return has(replica.Info(t.Context(), "replication"), "master_link_status:up")
 		})
 	}
 }
@@ -110,7 +122,7 @@ func (c *Cluster) must(t testing.TB, answer *redis.Cmd) {
 // URL is for clients. It names the primaries.
 func (c *Cluster) URL() string {
 	var addrs []string
-	for _, node := range c.nodes[:primaries] {
+	for _, node := range c.nodes[:c.primaries] {
 		addrs = append(addrs, node.public())
 	}
 	return c.door.url("redis-cluster", strings.Join(addrs, ","))
@@ -123,8 +135,8 @@ func (c *Cluster) Holder(t testing.TB, key string) *RedisServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range primaries {
-		if int(slot) < slots*(i+1)/primaries {
+	for i := range c.primaries {
+		if int(slot) < slots*(i+1)/c.primaries {
 			return c.nodes[i]
 		}
 	}
