@@ -12,36 +12,29 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// TestFailover kills the primary in the middle of many jobs: a replica takes its place, all jobs end, and
-// none is charged twice. HOURGLASS_FAILOVER_JOBS=200 makes them more.
+// TestFailover kills the primary in the middle of many jobs, and brings it back when a replica has taken its
+// place: all jobs end, and none is charged twice. HOURGLASS_FAILOVER_JOBS=200 makes them more.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	sentinels := func(t *testing.T) (*fleet, *testservers.RedisServer) {
-		t.Helper()
-		s := testservers.StartSentinels(t, testservers.Door{})
-		return fleetOnAny(t, s.URL(), testservers.Door{}), s.Primary
-	}
-	cluster := func(key string) func(*testing.T) (*fleet, *testservers.RedisServer) {
-		return func(t *testing.T) (*fleet, *testservers.RedisServer) {
-			t.Helper()
-			c := testservers.StartCluster(t, testservers.Door{})
-			return fleetOnAny(t, c.URL(), testservers.Door{}), c.Holder(t, key)
-		}
-	}
 	var all sync.WaitGroup
 	defer all.Wait()
-	for _, test := range []struct {
-		name  string
-		start func(*testing.T) (*fleet, *testservers.RedisServer)
-	}{
-		{"sentinels", sentinels},
-		{"cluster, the node with what the fleet shares", cluster("hourglass:{fleet}:deadlines")},
-		{"cluster, the node with the polls", cluster("asynq:{hourglass-poll}:scheduled")},
+	for name, key := range map[string]string{ // one that is on the primary
+		"sentinels": "",
+		"cluster, the node with what the fleet shares": "hourglass:{fleet}:deadlines",
+		"cluster, the node with the polls":             "asynq:{hourglass-poll}:scheduled",
 	} {
 		all.Go(func() { // at once, and not by t.Parallel: they only wait
-			t.Run(test.name, func(t *testing.T) {
-				f, primary := test.start(t)
-				f.failover(primary, failoverJobs(t))
+			t.Run(name, func(t *testing.T) {
+				var url string
+				var primary *testservers.RedisServer
+				if key == "" {
+					s := testservers.StartSentinels(t, testservers.Door{})
+					url, primary, key = s.URL(), s.Primary, "hourglass:{fleet}:deadlines"
+				} else {
+					c := testservers.StartCluster(t, testservers.Door{})
+					url, primary = c.URL(), c.Holder(t, key)
+				}
+				fleetOnAny(t, url, testservers.Door{}).failover(primary, key, failoverJobs(t))
 			})
 		})
 	}
@@ -62,7 +55,7 @@ func failoverJobs(t *testing.T) int {
 // slowPurchases lets the answer to a create come long after the charge: the failover finds some under way.
 const slowPurchases = `{"call":"create","do":"slow","delay":"400ms","after":true,"times":-1}`
 
-func (f *fleet) failover(primary *testservers.RedisServer, jobs int) {
+func (f *fleet) failover(primary *testservers.RedisServer, key string, jobs int) {
 	f.t.Helper()
 	f.startFake("--render", "2s")
 	f.put("/_fake/behavior", slowCopies)
@@ -80,8 +73,11 @@ func (f *fleet) failover(primary *testservers.RedisServer, jobs int) {
 	}
 	primary.Kill()
 	began := time.Now()
+	f.eventually("another has taken its place", func() bool { return f.rdb.Type(f.t.Context(), key).Err() == nil })
+	replaced := time.Since(began)
+	primary.Restart() // a purchase waits until there is a replica again
 	f.waitThrough(jobs)
-	f.t.Logf("killed with %v; all ended %v later", stood, time.Since(began).Round(time.Second))
+	f.t.Logf("killed with %v; replaced %v later; all ended %v later", stood, replaced.Round(time.Second/10), time.Since(began).Round(time.Second))
 	f.chargedOnce(jobs)
 	f.checkSecrets()
 }

@@ -108,10 +108,12 @@ func ids(jobs int) (all []string) {
 }
 
 // batch hands in the first jobs of the mix, all at once. Some may be there already.
-func (f *fleet) batch(jobs int) {
+func (f *fleet) batch(jobs int) { f.batchFrom(0, jobs) }
+
+func (f *fleet) batchFrom(from, to int) {
 	f.t.Helper()
 	var lines strings.Builder
-	for i := range jobs {
+	for i := from; i < to; i++ {
 		r := request(i)
 		fmt.Fprintf(&lines, `{"id":%q,"operation":%q,"body":%s}`+"\n", r.ID, r.Operation, r.Body)
 	}
