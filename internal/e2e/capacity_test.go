@@ -1,56 +1,110 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/testservers"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // TestRedisPerJob measures what docs/scaling.md reckons with: the memory of Redis that a job takes while it
-// renders and when it is done, and the time of Redis that a poll takes. HOURGLASS_CAPACITY_JOBS=10000 gives the
-// figures that stand there; few give them roughly.
+// renders and when it is done, and the time of Redis that a poll takes, in a cluster by node.
+// HOURGLASS_CAPACITY_JOBS=10000 gives the figures that stand there; few give them roughly.
 func TestRedisPerJob(t *testing.T) {
 	t.Parallel()
-	jobs := 600
-	if text := os.Getenv("HOURGLASS_CAPACITY_JOBS"); text != "" {
-		var err error
-		if jobs, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
+	t.Run("one Redis", func(t *testing.T) {
+		t.Parallel()
+		addr := testservers.Redis(t)
+		f := &measured{fleet: fleetAt(t, addr)}
+		f.watch("Redis", addr)
+		f.perJob(capacityJobs(t))
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		c := testservers.StartCluster(t, testservers.Door{})
+		f := &measured{fleet: fleetOnAny(t, c.URL(), testservers.Door{})}
+		polls, fleet := c.Holder(t, "asynq:{hourglass-poll}:pending").Addr, c.Holder(t, "hourglass:{fleet}:deadlines").Addr
+		f.watch("the node with the polls", polls)
+		f.watch("the node with what the fleet shares", fleet)
+		for i := 0; len(f.nodes) < 3; i++ {
+			if addr := c.Holder(t, strconv.Itoa(i)).Addr; addr != polls && addr != fleet {
+				f.watch("the node with neither", addr)
+			}
 		}
+		f.perJob(capacityJobs(t))
+	})
+}
+
+func capacityJobs(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("HOURGLASS_CAPACITY_JOBS")
+	if text == "" {
+		return 600
 	}
-	f := newFleet(t)
+	jobs, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jobs
+}
+
+// A measured fleet knows what each server of its Redis takes.
+type measured struct {
+	*fleet
+	names []string
+	nodes []*redis.Client
+}
+
+func (f *measured) watch(name, addr string) {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	f.t.Cleanup(func() { _ = rdb.Close() })
+	f.names, f.nodes = append(f.names, name), append(f.nodes, rdb)
+}
+
+func (f *measured) perJob(jobs int) {
+	f.t.Helper()
+	f.startFake()
 	f.put("/_fake/behavior", `{"render":"10ms","output_size":1000}`)
 	f.startWorker("HOURGLASS_POLL_INTERVAL="+strconv.Itoa(max(2, jobs/400))+"s", "HOURGLASS_CREATE_CONCURRENCY=32")
 	const first = 99 // what a fleet needs that has few jobs
 	done := jobs / 5
 	f.batch(first)
 	f.reach(tasks.Done, first)
-	idle := f.redisTime()
+	idleFrom := f.times()
 	<-time.After(3 * time.Second) // a stretch of time with nothing in it
-	idle = (f.redisTime() - idle) / 3
-	before := f.dataset()
+	idleTo := f.times()
+	before, startedAt := f.dataset(), time.Now()
 	f.batchFrom(first, first+done)
 	f.reach(tasks.Done, first+done)
-	afterDone := f.dataset()
+	afterDone, doneTimes, doneIn := f.dataset(), f.times(), time.Since(startedAt)
 	f.put("/_fake/behavior", `{"render":"1h"}`)
 	f.batchFrom(first+done, first+done+jobs)
 	f.reach(tasks.Rendering, jobs)
-	afterRendering := f.dataset()
+	perDone, perRendering := (afterDone-before)/done, (f.dataset()-afterDone)/jobs
 
-	began, cpu, polls := time.Now(), f.redisTime(), f.totals().Polls
+	began, from, polls := time.Now(), f.times(), f.totals().Polls
 	f.eventually("many have been polled", func() bool { return f.totals().Polls-polls > jobs/4 })
-	asked := f.totals().Polls - polls
-	took := time.Since(began)
-	perPoll := (f.redisTime() - cpu - time.Duration(took.Seconds()*float64(idle))) / time.Duration(asked)
-	perDone, perRendering := (afterDone-before)/int64(done), (afterRendering-afterDone)/int64(jobs)
-	t.Logf("%d jobs: %d B of Redis for one that renders, %d B for one that is done; %v of Redis for a poll, at %.0f a second, and %v a second for a worker that has nothing to do",
-		jobs, perRendering, perDone, perPoll.Round(time.Microsecond), float64(asked)/took.Seconds(), idle.Round(100*time.Microsecond))
+	asked, to, took := f.totals().Polls-polls, f.times(), time.Since(began)
+	var nodes strings.Builder
+	for i, name := range f.names {
+		idle := (idleTo[i] - idleFrom[i]) / 3
+		each := func(busy, while time.Duration, n int) time.Duration {
+			return ((busy - time.Duration(while.Seconds()*float64(idle))) / time.Duration(n)).Round(time.Microsecond)
+		}
+		fmt.Fprintf(&nodes, "; %s: %v a job with one poll, %v a further poll, %v a second without anything to do", name,
+			each(doneTimes[i]-idleTo[i], doneIn, done), each(to[i]-from[i], took, asked), idle.Round(100*time.Microsecond))
+	}
+	f.t.Logf("%d jobs: %d B for one that renders, %d B for one that is done; %.0f polls a second%s", jobs, perRendering, perDone, float64(asked)/took.Seconds(), &nodes)
 	if perRendering > 6000 || perDone > 12000 {
-		t.Error("docs/scaling.md reckons with less")
+		f.t.Error("docs/scaling.md reckons with less")
 	}
 }
 
@@ -71,18 +125,28 @@ func (f *fleet) reach(state tasks.State, jobs int) {
 	}
 }
 
-// dataset is what Redis uses for its data.
-func (f *fleet) dataset() int64 { return int64(f.info("memory", `used_memory_dataset:(\d+)`)) }
-
-// redisTime is the time of the processor that Redis has taken.
-func (f *fleet) redisTime() time.Duration {
-	seconds := f.info("cpu", `used_cpu_user:([\d.]+)`) + f.info("cpu", `used_cpu_sys:([\d.]+)`)
-	return time.Duration(seconds * float64(time.Second))
+// dataset is the memory that all servers use for their data.
+func (f *measured) dataset() (bytes int) {
+	f.t.Helper()
+	for _, node := range f.nodes {
+		bytes += int(f.info(node, "memory", `used_memory_dataset:(\d+)`))
+	}
+	return bytes
 }
 
-func (f *fleet) info(section, pattern string) float64 {
+// times are the processor's that each server has taken.
+func (f *measured) times() (all []time.Duration) {
 	f.t.Helper()
-	text, err := f.rdb.Info(f.t.Context(), section).Result()
+	for _, node := range f.nodes {
+		seconds := f.info(node, "cpu", `used_cpu_user:([\d.]+)`) + f.info(node, "cpu", `used_cpu_sys:([\d.]+)`)
+		all = append(all, time.Duration(seconds*float64(time.Second)))
+	}
+	return all
+}
+
+func (f *fleet) info(rdb *redis.Client, section, pattern string) float64 {
+	f.t.Helper()
+	text, err := rdb.Info(f.t.Context(), section).Result()
 	if err != nil {
 		f.t.Fatal(err)
 	}
