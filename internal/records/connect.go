@@ -21,7 +21,8 @@ import (
 //	redis-cluster://…host1,host2,…
 //	rediss-sentinel://…, rediss-cluster://…               over TLS
 //
-// Options of go-redis can follow as a query. Errors never hold the URL: it may hold a password.
+// Options of go-redis can follow as a query, and for sentinels that ask who is there sentinel_username
+// and sentinel_password. Errors never hold the URL: it may hold a password.
 func Connect(rawURL string) (redis.UniversalClient, error) {
 	scheme, rest, found := strings.Cut(rawURL, "://")
 	if !found {
@@ -44,9 +45,18 @@ func Connect(rawURL string) (redis.UniversalClient, error) {
 }
 
 // connectSentinel reads user and password as those of Redis, as every other scheme does; go-redis
-// takes them for the sentinels', which rarely have any.
+// takes them for the sentinels', and has no other place for those.
 func connectSentinel(plainURL string) (redis.UniversalClient, error) {
-	o, err := redis.ParseFailoverURL(plainURL)
+	u, err := url.Parse(plainURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	query := u.Query()
+	user, password := query.Get("sentinel_username"), query.Get("sentinel_password")
+	query.Del("sentinel_username")
+	query.Del("sentinel_password")
+	u.RawQuery = query.Encode()
+	o, err := redis.ParseFailoverURL(u.String())
 	if err != nil {
 		return nil, withoutURL(err)
 	}
@@ -54,7 +64,7 @@ func connectSentinel(plainURL string) (redis.UniversalClient, error) {
 		return nil, errors.New("a redis-sentinel:// URL needs ?master_name=NAME")
 	}
 	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
-	o.SentinelUsername, o.SentinelPassword = "", ""
+	o.SentinelUsername, o.SentinelPassword = user, password
 	o.TLSConfig = eachByItsName(o.TLSConfig)
 	return redis.NewFailoverClient(o), nil
 }

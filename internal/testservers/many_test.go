@@ -25,9 +25,9 @@ func TestSentinels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := testservers.StartSentinels(t, door)
-			hosts, _, _ := strings.Cut(s.URL(), "/0?master_name=")
+			hosts, _, _ := strings.Cut(s.URL(), "/0?")
 			hosts = hosts[strings.LastIndexAny(hosts, "@/")+1:]
-			o := &redis.FailoverOptions{MasterName: "hourglass", SentinelAddrs: strings.Split(hosts, ","), Username: door.User, Password: door.Password}
+			o := &redis.FailoverOptions{MasterName: "hourglass", SentinelAddrs: strings.Split(hosts, ","), Username: door.User, Password: door.Password, SentinelUsername: door.User, SentinelPassword: door.Password}
 			if door.TLS != nil {
 				o.TLSConfig = door.TLS.Trust(t)
 			}

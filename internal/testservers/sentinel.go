@@ -3,6 +3,7 @@ package testservers
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,9 +52,9 @@ func (s *Sentinels) startSentinel(t testing.TB, host, port string) string {
 		"sentinel failover-timeout " + watched + " 5000",
 	}
 	if s.door.User != "" {
-		lines = append(lines, "sentinel auth-user "+watched+" "+s.door.User, "sentinel auth-pass "+watched+" "+s.door.Password)
+		lines = append(lines, "sentinel auth-user "+watched+" "+s.door.User, "sentinel auth-pass "+watched+" "+s.door.Password,
+			"sentinel sentinel-user "+s.door.User, "sentinel sentinel-pass "+s.door.Password)
 	}
-	open := Door{TLS: s.door.TLS} // sentinels have no users here, as elsewhere
 	secure := ""
 	addr, _ := serve(t, Program(t, "redis-server"), func(own string) []string {
 		dir := t.TempDir()
@@ -61,14 +62,14 @@ func (s *Sentinels) startSentinel(t testing.TB, host, port string) string {
 		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		args := append([]string{file, "--sentinel", "--port", own, "--bind", "127.0.0.1", "--dir", dir}, open.arguments()...)
-		if open.TLS != nil {
+		args := append([]string{file, "--sentinel", "--port", own, "--bind", "127.0.0.1", "--dir", dir}, s.door.arguments()...)
+		if s.door.TLS != nil {
 			secure = anyPort(t)
 			args = append(args, "--tls-port", secure)
 		}
 		return args
-	}, open.ready)
-	rdb := open.client(t, addr)
+	}, s.door.ready)
+	rdb := s.door.client(t, addr)
 	eventually(t, "a sentinel has found the replica", func() error {
 		return is(rdb.Do(t.Context(), "SENTINEL", "MASTER", watched), "num-slaves", "1")
 	})
@@ -79,9 +80,14 @@ func (s *Sentinels) startSentinel(t testing.TB, host, port string) string {
 	return addr
 }
 
-// URL is for clients.
+// URL is for clients. The sentinels know the same user as Redis.
 func (s *Sentinels) URL() string {
-	return s.door.url("redis-sentinel", strings.Join(s.addrs, ",")) + "/0?master_name=" + watched
+	query := url.Values{"master_name": {watched}}
+	if s.door.User != "" {
+		query.Set("sentinel_username", s.door.User)
+		query.Set("sentinel_password", s.door.Password)
+	}
+	return s.door.url("redis-sentinel", strings.Join(s.addrs, ",")) + "/0?" + query.Encode()
 }
 
 // eventually waits until nothing is wrong any more.
