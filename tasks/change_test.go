@@ -42,7 +42,7 @@ func taskIDs(t *testing.T, c *Client, stage Stage) []string {
 
 func TestCancelInRedis(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		if _, err := c.Submit(ctx, textToVideo("j1")); err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func TestCancelInRedis(t *testing.T) {
 // TestCancelBareTask: the record says canceled before a worker has seen the task.
 func TestCancelBareTask(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		task, err := NewCreate(textToVideo("bare"))
 		if err != nil {
@@ -96,7 +96,7 @@ func TestCancelBareTask(t *testing.T) {
 
 func TestRetryInRedis(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		job := failedIn(t, StageDownload)
 		stand(t, c, job)
@@ -130,7 +130,7 @@ func TestRetryInRedis(t *testing.T) {
 
 func TestResolveInRedis(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		stand(t, c, standing(t, Unknown))
 		if _, err := c.records.Claim(ctx, "taken", "other"); err != nil {
@@ -157,7 +157,7 @@ func TestResolveInRedis(t *testing.T) {
 // TestParkRestored: what a backup believes to be unbought is parked; what came later, or has a project, is not.
 func TestParkRestored(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		for id, state := range map[string]State{"pending": Pending, "creating": Creating, "rendering": Rendering, "done": Done} {
 			job := standing(t, state)

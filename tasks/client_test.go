@@ -15,15 +15,19 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
-// onEach runs a test on miniredis, for speed, and on a real Redis, for the truth.
-func onEach(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
-	for name, start := range map[string]func(testing.TB) string{
-		"miniredis": func(t testing.TB) string { return miniredis.RunT(t).Addr() },
-		"redis":     func(t testing.TB) string { return testservers.Redis(t) },
+// onEach runs a test on miniredis, for speed, and on a real Redis and a real cluster, for the truth.
+func onEach(t *testing.T, test func(t *testing.T, rdb redis.UniversalClient)) {
+	one := func(addr string) redis.UniversalClient { return redis.NewClient(&redis.Options{Addr: addr}) }
+	for name, start := range map[string]func(testing.TB) redis.UniversalClient{
+		"miniredis": func(t testing.TB) redis.UniversalClient { return one(miniredis.RunT(t).Addr()) },
+		"redis":     func(t testing.TB) redis.UniversalClient { return one(testservers.Redis(t)) },
+		"cluster": func(t testing.TB) redis.UniversalClient {
+			return redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{testservers.ClusterOfOne(t)}})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rdb := redis.NewClient(&redis.Options{Addr: start(t)})
+			rdb := start(t)
 			t.Cleanup(func() { _ = rdb.Close() })
 			test(t, rdb)
 		})
@@ -32,7 +36,7 @@ func onEach(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 
 func TestSubmit(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		job, err := c.Submit(ctx, textToVideo("j1"))
 		if err != nil || job.State != Pending {
@@ -67,7 +71,7 @@ func waitingTasks(t *testing.T, c *Client) []*asynq.TaskInfo {
 
 func TestSubmitAgainAfterDyingBeforeEnqueue(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		job, err := NewJob(textToVideo("j1"), time.Now())
 		if err != nil {
@@ -87,7 +91,7 @@ func TestSubmitAgainAfterDyingBeforeEnqueue(t *testing.T) {
 
 func TestSubmitBesideAForeignTask(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		foreign := textToVideo("j1")
 		foreign.Body = []byte(`{"end_seconds":9,"style":{"prompt":"somebody else's"}}`)
@@ -115,7 +119,7 @@ func TestSubmitBesideAForeignTask(t *testing.T) {
 // nothing any more.
 func TestSubmitBesideATaskThatHasEnded(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		queue := "asynq:{" + StageCreate.Queue() + "}:"
 		for id, end := range map[string]func() error{
@@ -152,7 +156,7 @@ func TestSubmitBesideATaskThatHasEnded(t *testing.T) {
 
 func TestJobOfABareTask(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		task, err := NewCreate(textToVideo("j1"))
 		if err != nil {
@@ -204,7 +208,7 @@ func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // and the look at the task does not make the job vanish.
 func TestJobSeenJustNow(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := NewClient(rdb)
 		job, err := NewJob(textToVideo("j1"), time.Now())
 		if err != nil {
@@ -223,7 +227,7 @@ func TestJobSeenJustNow(t *testing.T) {
 
 func TestWait(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := NewClient(rdb)
 		job, err := c.Submit(t.Context(), textToVideo("j1"))
 		if err != nil {

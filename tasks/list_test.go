@@ -66,7 +66,7 @@ func voice(id string) Request {
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := NewClient(rdb)
 		if got := list(t, c, Filter{}); len(got) != 0 {
 			t.Errorf("of nothing: got %v", got)
@@ -102,7 +102,7 @@ func TestList(t *testing.T) {
 // TestListBelievesRecords: the index says where to look, and no more.
 func TestListBelievesRecords(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		submit(t, c, textToVideo("a"))
 		for _, entered := range []string{"rendering", "failed"} {
@@ -133,7 +133,7 @@ func TestListBelievesRecords(t *testing.T) {
 // pending, takes nobody out of the index.
 func TestSubmitAgainKeepsItsPlace(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		ctx, c := t.Context(), NewClient(rdb)
 		submit(t, c, textToVideo("a"))
 		move(t, c, "a", Creating, func(*Job) {})
@@ -161,7 +161,7 @@ func TestSubmitAgainKeepsItsPlace(t *testing.T) {
 
 func TestListShowsWhatCantBeRead(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := NewClient(rdb)
 		submit(t, c, textToVideo("a"), textToVideo("b"))
 		if _, err := c.records.Enter(t.Context(), "pending", "later"); err != nil {
@@ -214,7 +214,7 @@ func (s *spy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 // more of them than are asked for.
 func TestListPages(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		const jobs = 2*listPage + 7
 		ctx, c := t.Context(), NewClient(rdb)
 		pipe := rdb.Pipeline()

@@ -58,7 +58,7 @@ type fleet struct {
 	s3        testservers.S3
 	api       string // of fakehour
 	env       []string
-	rdb       *redis.Client
+	rdb       redis.UniversalClient
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	client    *tasks.Client
@@ -76,13 +76,18 @@ func newFleet(t *testing.T, fakehour ...string) *fleet {
 // fleetAt starts an S3 server for a fleet whose Redis is there, and which has no API yet.
 func fleetAt(t *testing.T, redisAddr string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, s3: testservers.VersityGW(t, "media"), redisURL: "redis://" + redisAddr + "/0"}
+	return fleetOn(t, "redis://"+redisAddr+"/0", redis.NewClient(&redis.Options{Addr: redisAddr}))
+}
+
+// fleetOn is fleetAt for a Redis of any sort. It closes rdb, which the test itself asks.
+func fleetOn(t *testing.T, redisURL string, rdb redis.UniversalClient) *fleet {
+	t.Helper()
+	t.Cleanup(func() { _ = rdb.Close() })
+	f := &fleet{t: t, s3: testservers.VersityGW(t, "media"), redisURL: redisURL}
 	var err error
 	if f.bin, err = programs(); err != nil {
 		t.Fatal(err)
 	}
-	rdb := redis.NewClient(&redis.Options{Addr: redisAddr})
-	t.Cleanup(func() { _ = rdb.Close() })
 	f.rdb, f.queue, f.inspector, f.client = rdb, asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb), tasks.NewClient(rdb)
 	f.env = append(f.s3.Environ(),
 		"REDIS_URL="+f.redisURL, "MAGIC_HOUR_API_KEY="+apiKey,

@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,13 +19,16 @@ import (
 //	rediss://…                                            the same over TLS
 //	redis-sentinel://…host1,host2,…[/database]?master_name=NAME
 //	redis-cluster://…host1,host2,…
+//	rediss-sentinel://…, rediss-cluster://…               over TLS
 //
-// Options of go-redis can follow as a query. Errors never hold the URL: it may hold a password.
+// Options of go-redis can follow as a query, and for sentinels that ask who is there sentinel_username
+// and sentinel_password. Errors never hold the URL: it may hold a password.
 func Connect(rawURL string) (redis.UniversalClient, error) {
 	scheme, rest, found := strings.Cut(rawURL, "://")
 	if !found {
 		return nil, errors.New("not a URL of Redis: want redis://host:port/database, rediss://, redis-sentinel:// or redis-cluster://")
 	}
+	security, _, _ := strings.Cut(scheme, "-") // redis or rediss
 	switch scheme {
 	case "redis", "rediss":
 		o, err := redis.ParseURL(rawURL)
@@ -32,22 +36,27 @@ func Connect(rawURL string) (redis.UniversalClient, error) {
 			return nil, withoutURL(err)
 		}
 		return redis.NewClient(o), nil
-	case "redis-sentinel":
-		return connectSentinel(oneHost(rest, "26379"))
-	case "redis-cluster":
-		o, err := redis.ParseClusterURL(oneHost(rest, "6379"))
-		if err != nil {
-			return nil, withoutURL(err)
-		}
-		return redis.NewClusterClient(o), nil
+	case "redis-sentinel", "rediss-sentinel":
+		return connectSentinel(oneHost(security, rest, "26379"))
+	case "redis-cluster", "rediss-cluster":
+		return connectCluster(oneHost(security, rest, "6379"))
 	}
-	return nil, fmt.Errorf("unknown scheme %s://: want redis://, rediss://, redis-sentinel:// or redis-cluster://", scheme)
+	return nil, fmt.Errorf("unknown scheme %s://: want redis://, rediss://, redis-sentinel:// or redis-cluster://, or the last two with rediss for TLS", scheme)
 }
 
 // connectSentinel reads user and password as those of Redis, as every other scheme does; go-redis
-// takes them for the sentinels', which rarely have any.
+// takes them for the sentinels', and has no other place for those.
 func connectSentinel(plainURL string) (redis.UniversalClient, error) {
-	o, err := redis.ParseFailoverURL(plainURL)
+	u, err := url.Parse(plainURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	query := u.Query()
+	user, password := query.Get("sentinel_username"), query.Get("sentinel_password")
+	query.Del("sentinel_username")
+	query.Del("sentinel_password")
+	u.RawQuery = query.Encode()
+	o, err := redis.ParseFailoverURL(u.String())
 	if err != nil {
 		return nil, withoutURL(err)
 	}
@@ -55,14 +64,48 @@ func connectSentinel(plainURL string) (redis.UniversalClient, error) {
 		return nil, errors.New("a redis-sentinel:// URL needs ?master_name=NAME")
 	}
 	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
-	o.SentinelUsername, o.SentinelPassword = "", ""
+	o.SentinelUsername, o.SentinelPassword = user, password
+	o.TLSConfig = eachByItsName(o.TLSConfig)
 	return redis.NewFailoverClient(o), nil
+}
+
+// lookAround is how old the picture may be that a client has of a cluster. A node that is gone can't
+// tell who has its slots now: by the default of go-redis they would be out of reach for a minute after
+// the cluster has long gone on.
+const lookAround = 3 * time.Second
+
+func connectCluster(plainURL string) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(plainURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if _, rest, _ := strings.Cut(plainURL, "://"); !inDatabase0(rest) {
+		return nil, errors.New("a Redis Cluster has database 0 alone: leave the number out of the URL")
+	}
+	o.ClusterStateReloadInterval = lookAround
+	o.TLSConfig = eachByItsName(o.TLSConfig)
+	return redis.NewClusterClient(o), nil
+}
+
+func inDatabase0(rest string) bool {
+	rest, _, _ = strings.Cut(rest, "?")
+	_, database, _ := strings.Cut(rest, "/")
+	return database == "" || database == "0"
+}
+
+// eachByItsName lets the certificate of every server be checked against the name or address by which it
+// was reached; go-redis wants the first one's of all.
+func eachByItsName(c *tls.Config) *tls.Config {
+	if c != nil {
+		c.ServerName, c.MinVersion = "", tls.VersionTLS12
+	}
+	return c
 }
 
 // oneHost turns "user@host1,host2/0?x=y", which is no URL by the standard, into the form that
 // go-redis reads: the first host in the authority, the others as addr parameters, and each with
 // its port.
-func oneHost(rest, port string) string {
+func oneHost(scheme, rest, port string) string {
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path, _ := strings.Cut(rest, "/")
 	user, hosts := "", authority
@@ -80,7 +123,7 @@ func oneHost(rest, port string) string {
 			query += "&addr=" + url.QueryEscape(host)
 		}
 	}
-	return "redis://" + user + first + "/" + path + "?" + strings.TrimPrefix(query, "&")
+	return scheme + "://" + user + first + "/" + path + "?" + strings.TrimPrefix(query, "&")
 }
 
 // withoutURL keeps the reason of a parse error and drops the URL in it.

@@ -3,8 +3,11 @@ package records
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
 func TestConnect(t *testing.T) {
@@ -30,7 +33,15 @@ func TestConnect(t *testing.T) {
 		{"sentinel, without ports", "redis-sentinel://a,b?master_name=m", func(redis.UniversalClient) bool { return true }},
 		{"cluster", "redis-cluster://ada:secret@a:1,b:2,c:3", func(rdb redis.UniversalClient) bool {
 			o := rdb.(*redis.ClusterClient).Options()
-			return strings.Join(o.Addrs, " ") == "a:1 b:2 c:3" && o.Username == "ada" && o.Password == "secret"
+			return strings.Join(o.Addrs, " ") == "a:1 b:2 c:3" && o.Username == "ada" && o.Password == "secret" && o.TLSConfig == nil
+		}},
+		{"cluster over TLS, each node by its own name", "rediss-cluster://:secret@a:1,b:2/0", func(rdb redis.UniversalClient) bool {
+			o := rdb.(*redis.ClusterClient).Options()
+			return o.Password == "secret" && o.TLSConfig != nil && o.TLSConfig.ServerName == "" && !o.TLSConfig.InsecureSkipVerify
+		}},
+		{"sentinel over TLS, each by its own name", "rediss-sentinel://a:1,b:2/4?master_name=m", func(rdb redis.UniversalClient) bool {
+			o := rdb.(*redis.Client).Options()
+			return o.DB == 4 && o.TLSConfig != nil && o.TLSConfig.ServerName == "" && !o.TLSConfig.InsecureSkipVerify
 		}},
 	}
 	for _, tt := range tests {
@@ -50,7 +61,7 @@ func TestConnect(t *testing.T) {
 
 func TestConnectRefuses(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"", "localhost:6379", "http://:secret@host", "redis://:secret@host/notanumber", "redis-sentinel://:secret@host", "redis://:secret@host:port:port"} {
+	for _, bad := range []string{"", "localhost:6379", "http://:secret@host", "redis://:secret@host/notanumber", "redis-sentinel://:secret@host", "redis://:secret@host:port:port", "redis-cluster://:secret@a,b/3", "rediss-cache://:secret@a"} {
 		_, err := Connect(bad)
 		if err == nil {
 			t.Errorf("%q: accepted", bad)
@@ -59,5 +70,30 @@ func TestConnectRefuses(t *testing.T) {
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error shows the password: %v", err)
 		}
+	}
+}
+
+// TestClusterGoesOn: a client finds out who has the slots of a node that is gone, soon after the cluster has.
+func TestClusterGoesOn(t *testing.T) {
+	t.Parallel()
+	c := testservers.StartCluster(t, testservers.Door{})
+	rdb, err := Connect(c.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rdb.Close() }()
+	s := New(rdb)
+	rev, err := s.SaveDurably(t.Context(), "j1", []byte(`{}`), Absent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Holder(t, recordKey("j1")).Kill()
+	began := time.Now()
+	waitFor(t, "the record to be saved again", func() bool {
+		_, err := s.Save(t.Context(), "j1", []byte(`{"n":2}`), rev, 0)
+		return err == nil
+	})
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }

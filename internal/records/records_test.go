@@ -12,7 +12,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
-// onEach runs a test against miniredis, for speed, and against a real Redis, for the truth.
+// onEach runs a test against miniredis, for speed, and against a real Redis and a real cluster, for the truth.
 func onEach(t *testing.T, test func(t *testing.T, s *Store, forward func(time.Duration))) {
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
@@ -30,6 +30,12 @@ func onEach(t *testing.T, test func(t *testing.T, s *Store, forward func(time.Du
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		rdb := redis.NewClient(&redis.Options{Addr: testservers.Redis(t)})
+		t.Cleanup(func() { _ = rdb.Close() })
+		test(t, New(rdb), nil)
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{testservers.ClusterOfOne(t)}})
 		t.Cleanup(func() { _ = rdb.Close() })
 		test(t, New(rdb), nil)
 	})
