@@ -107,15 +107,18 @@ func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, error) {
 	const least, most, patience = 50 * time.Millisecond, time.Second, time.Minute
 	var troubleSince time.Time
+	var last *Job
 	for pause := least; ; pause = min(2*pause, most) {
 		job, err := c.Job(ctx, id)
 		switch {
 		case err == nil && job.State.Settled():
 			return job, nil
 		case err == nil:
-			troubleSince = time.Time{}
+			troubleSince, last = time.Time{}, job
 			show(job)
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid), ctx.Err() != nil:
+		case ctx.Err() != nil:
+			return last, ctx.Err()
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
 			return nil, err
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
@@ -124,7 +127,7 @@ func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, e
 		}
 		select {
 		case <-ctx.Done():
-			return job, ctx.Err()
+			return last, ctx.Err()
 		case <-time.After(pause):
 		}
 	}

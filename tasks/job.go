@@ -118,6 +118,7 @@ type Job struct {
 	ProjectAt    *time.Time `json:"project_at,omitempty"`    // when the project's id became known
 	PolledAt     *time.Time `json:"polled_at,omitempty"`     // when a poll last found the render unready
 	QueuedAt     *time.Time `json:"queued_at,omitempty"`     // when a poll last found it queued
+	RenderingAt  *time.Time `json:"rendering_at,omitempty"`  // when a poll first found it not queued any more
 	MissingSince *time.Time `json:"missing_since,omitempty"` // since when the API does not find the project
 	MissingAt    *time.Time `json:"missing_at,omitempty"`    // when it last did not
 	Unproved     int        `json:"unproved,omitempty"`      // how often a copy was not what it had been

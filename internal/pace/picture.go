@@ -86,14 +86,28 @@ func (p *Plan) Parts(unready, ready time.Duration) []Part {
 	return parts
 }
 
-// Memory is how many renders a picture remembers: each new one takes a part of all others.
+// Memory is how many renders a picture remembers: each new one takes a part of all others. But it forgets no faster
+// than in Lifetime: of renders that go on side by side the shortest end first, and of a thousand that began together
+// only the longest would be remembered.
 const Memory = 80
+
+// Lifetime is in how long a picture forgets most of what it knows of an operation that usually takes so long.
+func Lifetime(typical time.Duration) time.Duration { return 10 * typical }
+
+// Kept is the share that stays of all others when a render is added so long after the one before.
+func Kept(since, lifetime time.Duration) float64 {
+	return max(1-1.0/Memory, math.Exp(-since.Seconds()/lifetime.Seconds()))
+}
+
+// Fade leaves so large a share of what the picture holds.
+func (p *Picture) Fade(kept float64) {
+	for b := range p {
+		p[b] *= kept
+	}
+}
 
 // Add puts a render into the picture, as the store does for the whole fleet.
 func (p *Picture) Add(parts []Part) {
-	for b := range p {
-		p[b] *= 1 - 1.0/Memory
-	}
 	for _, part := range parts {
 		p[part.Bucket] += part.Share
 	}

@@ -43,6 +43,7 @@ func NewPlan(typical time.Duration, seen *Picture, aim Aim) *Plan {
 		most:  max(longest, 2*usual).Seconds(),
 	}
 	s := newSearch(p.ready, p.bounds)
+	s.hangs = 8 * usual.Seconds()
 	s.priceOf(wanted.Seconds())
 	if s.lost = aim.Webhooks.caution(); s.lost < 1 {
 		// At the same price: what webhooks save is saved both in polls and in delay
@@ -119,7 +120,8 @@ type search struct {
 	bounds bounds
 	price  float64
 	lost   float64
-	silent int // the last age before which as good as nothing is ready
+	hangs  float64 // the age at which a render is believed to hang
+	silent int     // the last age before which as good as nothing is ready
 	cost   [gridSize]float64
 	next   [gridSize]int
 }
@@ -180,7 +182,7 @@ func (s *search) delay(i, j int) float64 {
 // the others.
 func (s *search) meanDelay() float64 {
 	sum := 0.0
-	for i := 0; s.ready[i] < 0.98; i = s.next[i] {
+	for i := 0; s.ready[i] < 0.98 && ages[i] < s.hangs; i = s.next[i] {
 		if s.next[i] == i {
 			break
 		}

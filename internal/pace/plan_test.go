@@ -1,8 +1,11 @@
 package pace_test
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,7 +130,7 @@ func TestAfterAnIncident(t *testing.T) {
 		usual := pacetest.Renders{Median: typical, Sigma: 0.5}
 		f.Run(usual, 300)
 		f.Run(pacetest.Renders{Median: 5 * 3600, Sigma: 0.1}, 80)
-		if c := f.Run(usual, 20); c.Delay > max(0.25*typical, 6) {
+		if c := f.Run(usual, 20); c.Delay > max(0.4*typical, 6) {
 			t.Errorf("typical %v: noticed after %.1f s in the mean, p95 %.1f", typical, c.Delay, c.P95)
 		}
 	}
@@ -269,5 +272,97 @@ func BenchmarkNext(b *testing.B) {
 	plan := video(51, 1).Plan()
 	for b.Loop() {
 		plan.Spread(40*time.Second, 0.3)
+	}
+}
+
+// A flock is renders that go on side by side.
+type flock struct {
+	typical, now, learntAt float64 // seconds
+	seen                   pace.Picture
+	random                 *rand.Rand
+}
+
+type look struct {
+	at  float64
+	job int
+}
+
+// batch lets n renders begin within a few seconds, polled by plans that are made every 15 s.
+func (f *flock) batch(r pacetest.Renders, n int) (polls, delay float64) {
+	type job struct{ began, ends, last float64 }
+	jobs := make([]job, n)
+	var looks []look
+	for i := range jobs {
+		at := f.now + float64(i)/50
+		jobs[i] = job{began: at, ends: at + r.Draw(f.random.Float64(), f.random.Float64())}
+		looks = append(looks, look{at, i})
+	}
+	var plan *pace.Plan
+	for planned := math.Inf(-1); len(looks) > 0; {
+		slices.SortFunc(looks, func(a, b look) int { return cmp.Compare(a.at, b.at) })
+		next := looks[:0:0]
+		// All looks of the next 1.5 s, which is less than the time between two of one render.
+		end := looks[0].at + 1.5
+		for _, l := range looks {
+			if l.at >= end {
+				next = append(next, l)
+				continue
+			}
+			if l.at-planned >= 15 {
+				plan, planned = pace.NewPlan(seconds(f.typical), &f.seen, pace.Aim{Least: 2 * time.Second}), l.at
+			}
+			f.now = l.at
+			j := &jobs[l.job]
+			age := l.at - j.began
+			if age > 0 {
+				polls += 1 / float64(n)
+			}
+			if age > 0 && l.at >= j.ends {
+				delay += (l.at - j.ends) / float64(n)
+				kept := pace.Kept(seconds(l.at-f.learntAt), pace.Lifetime(seconds(f.typical)))
+				f.seen.Fade(kept)
+				f.seen.Add(plan.Parts(seconds(j.last), seconds(age)))
+				f.learntAt = l.at
+				continue
+			}
+			j.last = age
+			next = append(next, look{j.began + plan.Spread(seconds(age), f.random.Float64()).Seconds(), l.job})
+		}
+		looks = next
+	}
+	f.now += 600
+	return polls, delay
+}
+
+// TestBatches: renders that go on side by side teach as much as those that go one by one: the short ones, which
+// end first, are not forgotten for the long ones.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		typical float64
+		jobs    int
+	}{{96, 200}, {96, 2000}, {772, 1000}} {
+		f := flock{typical: tt.typical, random: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // a simulation
+		r := pacetest.Renders{Median: tt.typical, Sigma: 0.5}
+		f.batch(r, tt.jobs)
+		polls, delay := f.batch(r, tt.jobs)
+		if wanted := 0.03 * tt.typical; delay > 2*wanted {
+			t.Errorf("%d renders of %v s: the second batch has %.1f polls and a delay of %.1f s, want %.1f", tt.jobs, tt.typical, polls, delay, wanted)
+		}
+	}
+}
+
+// TestHungAmongMany: a few renders that hang have not all others polled more often.
+func TestHungAmongMany(t *testing.T) {
+	t.Parallel()
+	r := pacetest.Renders{Median: 96, Sigma: 0.5}
+	f := video(96, 7)
+	f.Run(r, 300)
+	before := f.Run(r, 20)
+	for range 5 {
+		f.Seen.Add(f.Plan().Parts(12*time.Hour-10*time.Minute, 12*time.Hour))
+	}
+	if c := f.Run(r, 20); c.Polls > 1.8*before.Polls {
+		t.Errorf("%.1f polls for each, and %.1f before five renders hung", c.Polls, before.Polls)
 	}
 }

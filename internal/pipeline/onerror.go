@@ -97,14 +97,17 @@ func (p *Pipeline) giveUpCleanup(job *tasks.Job, v verdict) (bool, outcome) {
 
 // tooOld reports whether a job has reached its give-up time. What is paid for counts from the
 // purchase, and from when it was last free to go on: what it waited for a person is not held against it.
-func (p *Pipeline) tooOld(job *tasks.Job) bool {
+func (p *Pipeline) tooOld(job *tasks.Job) bool { return p.now().After(p.giveUpAt(job)) }
+
+// giveUpAt is when a job reaches its give-up time.
+func (p *Pipeline) giveUpAt(job *tasks.Job) time.Time {
 	since := job.CreatedAt
 	for _, later := range []*time.Time{job.ProjectAt, job.FreeSince} {
 		if later != nil && later.After(since) {
 			since = *later
 		}
 	}
-	return p.now().Sub(since) > p.giveUpAge(job)
+	return since.Add(p.giveUpAge(job))
 }
 
 // giveUpAge is the age at which a job fails that is unfinished.

@@ -126,6 +126,10 @@ func (p *Pipeline) learn(ctx context.Context, before, after *tasks.Job) {
 	}
 }
 
+// lateAfter times the published median after the purchase, a webhook may have been long under way itself: senders try for a
+// day. Then it says only that the render was ready by then.
+const lateAfter = 4
+
 // longestLearnt is the longest time that is learnt: what took longer was hardly a render all the time.
 const longestLearnt = 24 * time.Hour
 
@@ -138,19 +142,26 @@ func (p *Pipeline) learnTime(ctx context.Context, job *tasks.Job, heard time.Tim
 	if seen := job.PolledAt; seen != nil && seen.After(from) {
 		unready = *seen
 	}
+	op, _ := operations.Lookup(job.Operation)
 	if heard.After(unready) && heard.Before(now) {
 		ready = heard
-		unready = latest(unready, heard.Add(-webhookLag))
+		if heard.Sub(from) < lateAfter*op.Typical {
+			unready = latest(unready, heard.Add(-webhookLag))
+		}
 	}
 	p.observer.Noticed(job, max(now.Sub(unready), 0))
 	if unready.After(ready) || ready.Sub(from) > longestLearnt {
 		return nil
 	}
+	rendered := unready.Sub(from) // at least; what was seen queued may have been so until a poll saw it render
+	if job.RenderingAt != nil && job.QueuedAt != nil && job.RenderingAt.After(*job.QueuedAt) {
+		rendered = max(unready.Sub(*job.RenderingAt), 0)
+	}
 	var weights []records.Weight
-	for _, part := range p.paces.of(job.Operation).Parts(unready.Sub(from), ready.Sub(from)) {
+	for _, part := range p.paces.of(job.Operation).Parts(rendered, ready.Sub(from)) {
 		weights = append(weights, records.Weight{Bucket: part.Bucket, Weight: part.Share})
 	}
-	return p.records.Learn(ctx, job.Operation, 1-1.0/pace.Memory, weights)
+	return p.records.Learn(ctx, job.Operation, 1-1.0/pace.Memory, pace.Lifetime(op.Typical), weights)
 }
 
 // boughtAt is when the project of a job was bought.

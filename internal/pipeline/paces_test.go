@@ -107,6 +107,7 @@ func TestLearntTime(t *testing.T) {
 		{"by polls alone", polled, now, 0, polled, now, now - polled, false},
 		{"by a webhook", polled, now, 12 * time.Minute, 12*time.Minute - webhookLag, 12 * time.Minute, 8*time.Minute + webhookLag, false},
 		{"by a webhook that came before the last poll", polled, now, 9 * time.Minute, polled, now, now - polled, false},
+		{"by a webhook that was long under way", polled, 90 * time.Minute, 80 * time.Minute, polled, 80 * time.Minute, 80 * time.Minute, false},
 		{"after a day", polled, 25 * time.Hour, 0, 0, 0, 25*time.Hour - polled, true},
 		{"by a clock that is behind", polled, 9 * time.Minute, 0, 0, 0, 0, true},
 	} {
@@ -117,7 +118,7 @@ func TestLearntTime(t *testing.T) {
 			w.pipeline.ObserveBy(seen)
 			bought := w.clock()
 			at := bought.Add(tt.polled)
-			job := &tasks.Job{Status: tasks.Status{ID: "j", Operation: "text-to-video", Kind: "video", State: tasks.Rendering, ProjectID: "p"}, ProjectAt: &bought, PolledAt: &at}
+			job := &tasks.Job{Status: tasks.Status{ID: "j", Operation: "video-to-video", Kind: "video", State: tasks.Rendering, ProjectID: "p"}, ProjectAt: &bought, PolledAt: &at}
 			w.pipeline.now = func() time.Time { return bought.Add(tt.now) }
 			heard := time.Time{}
 			if tt.heard > 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
+	"github.com/seed-290c2414/hourglass/internal/operations"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
@@ -25,7 +26,8 @@ func (p *Pipeline) plan(job *tasks.Job) time.Duration {
 	if job.RemoteStatus == magichour.StatusQueued {
 		delay = max(delay, min(now.Sub(boughtAt(job))/queuedShare, queuedMost))
 	}
-	return delay
+	// The last poll comes when the job is given up: it may be ready after all.
+	return min(delay, max(p.giveUpAt(job).Sub(now)+time.Second, leastBetween(operations.Kind(job.Kind))))
 }
 
 // queuedShare: what has stood in the queue for long will stand there for long, and is asked after ever more

@@ -26,8 +26,13 @@ func (p *Pipeline) poll(ctx context.Context, job *tasks.Job) (decision, error) {
 	return func(job *tasks.Job) outcome { return p.afterPoll(job, project) }, nil
 }
 
-// pollMissing waits for a project that can't be found.
-func (p *Pipeline) pollMissing(job *tasks.Job) outcome { return p.pollAgain(job, "not found") }
+// pollMissing waits for a project that can't be found, and looks again so soon that it is not taken for one that
+// was there in between.
+func (p *Pipeline) pollMissing(job *tasks.Job) outcome {
+	out := p.pollAgain(job, "not found")
+	out.in = min(out.in, believedAfter/4)
+	return out
+}
 
 // afterPoll decides what the state of the project means for the job.
 func (p *Pipeline) afterPoll(job *tasks.Job, project magichour.Project) outcome {
@@ -66,8 +71,11 @@ func (p *Pipeline) pollAgain(job *tasks.Job, status string) outcome {
 	job.Polls++
 	at := p.now().UTC()
 	job.PolledAt = &at
-	if status == magichour.StatusQueued {
-		job.QueuedAt = &at
+	switch {
+	case status == magichour.StatusQueued:
+		job.QueuedAt, job.RenderingAt = &at, nil
+	case job.RenderingAt == nil:
+		job.RenderingAt = &at
 	}
 	return outcome{in: p.plan(job)}
 }

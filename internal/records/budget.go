@@ -76,7 +76,7 @@ end
 
 var askBudget = redis.NewScript(budgetScript + `
 local lane, cost, claim, force = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
-if until_ > 0 and speed(now) >= free then
+if until_ > 0 and now >= until_ and speed(now) >= free then
   until_ = 0
   redis.call('HDEL', KEYS[1], 'until', 'ceiling')
   redis.call('HDEL', KEYS[3], '` + brakeField + `')

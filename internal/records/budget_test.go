@@ -425,3 +425,19 @@ func TestBrake(t *testing.T) {
 		})
 	}
 }
+
+// TestBrakeOfASlowFleet: also a fleet that makes a call a second, or fewer, pauses for as long as it is told.
+func TestBrakeOfASlowFleet(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{0.2, 0.5, 1} {
+		s, m := newBudget(t)
+		m.SetTime(budgetNoon)
+		if _, err := s.BrakeBudget(t.Context(), rate, 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		out, _ := simulate(t, s, m, rate, herd(Creates, 10, 1, 0), time.Hour)
+		if len(out) != 10 || out[0].at < 30*time.Second {
+			t.Errorf("at %g a second: %d calls, the first after %s of a pause of 30 s", rate, len(out), out[0].at)
+		}
+	}
+}

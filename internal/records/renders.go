@@ -12,10 +12,14 @@ import (
 )
 
 // How long renders take is kept as weights of buckets, old ones counting less. Not the old ones are made
-// lighter but the new ones heavier: "unit" is what a render weighs now. When that grows too large, all
+// lighter but the new ones heavier: "unit" is what a render weighs now, since "at". When that grows too large, all
 // is divided by it.
 var learn = redis.NewScript(`
-local unit = (tonumber(redis.call('HGET', KEYS[1], 'unit') or '1') or 0) / ARGV[1]
+local now = redis.call('TIME')[1]
+local since = math.max(0, now - (tonumber(redis.call('HGET', KEYS[1], 'at') or '0') or 0))
+local kept = tonumber(ARGV[1])
+if tonumber(ARGV[3]) > 0 then kept = math.max(kept, math.exp(-since / ARGV[3])) end
+local unit = (tonumber(redis.call('HGET', KEYS[1], 'unit') or '1') or 0) / kept
 if not (unit > 0 and unit < 1e300) then
   redis.call('DEL', KEYS[1])
   unit = 1
@@ -32,8 +36,8 @@ if unit > 1e9 then
   end
   unit = 1
 end
-redis.call('HSET', KEYS[1], 'unit', string.format('%.17g', unit))
-for i = 3, #ARGV, 2 do
+redis.call('HSET', KEYS[1], 'unit', string.format('%.17g', unit), 'at', now)
+for i = 4, #ARGV, 2 do
   redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], string.format('%.9g', ARGV[i + 1] * unit))
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -51,9 +55,10 @@ type Weight struct {
 	Weight float64
 }
 
-// Learn adds a render to those that were seen of an operation, each of which keeps this share of its weight.
-func (s *Store) Learn(ctx context.Context, operation string, kept float64, weights []Weight) error {
-	args := []any{kept, learntFor.Milliseconds()}
+// Learn adds a render to those that were seen of an operation, each of which keeps at least this share of its weight,
+// and loses it no faster than in a lifetime; 0 is none.
+func (s *Store) Learn(ctx context.Context, operation string, kept float64, lifetime time.Duration, weights []Weight) error {
+	args := []any{kept, learntFor.Milliseconds(), lifetime.Seconds()}
 	for _, w := range weights {
 		args = append(args, w.Bucket, w.Weight)
 	}

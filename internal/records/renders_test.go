@@ -25,7 +25,7 @@ func testLearn(t *testing.T, s *Store) {
 		}
 		want[i%3] += 0.25
 		want[7] += 0.75
-		if err := s.Learn(t.Context(), "face-swap", kept, []Weight{{i % 3, 0.25}, {7, 0.75}}); err != nil {
+		if err := s.Learn(t.Context(), "face-swap", kept, 0, []Weight{{i % 3, 0.25}, {7, 0.75}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,6 +43,47 @@ func testLearn(t *testing.T, s *Store) {
 	if other := learnt["text-to-video"]; len(other) > 0 {
 		t.Errorf("learnt of an operation that never was: %v", other)
 	}
+}
+
+// TestLearntTogether: of renders that end at the same time none is forgotten for the others, and after a lifetime they all
+// are.
+func TestLearntTogether(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *Store, forward func(time.Duration)) {
+		learn := func(bucket int, lifetime time.Duration) (first float64) {
+			t.Helper()
+			if err := s.Learn(t.Context(), "face-swap", 0.5, lifetime, []Weight{{bucket, 1}}); err != nil {
+				t.Fatal(err)
+			}
+			learnt, err := s.Renders(t.Context(), []string{"face-swap"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range learnt["face-swap"] {
+				if w.Bucket == 1 {
+					first = w.Weight
+				}
+			}
+			return first
+		}
+		learn(1, 24*time.Hour)
+		for range 20 {
+			if first := learn(2, 24*time.Hour); first < 0.99 {
+				t.Fatalf("the first render counts %v", first)
+			}
+		}
+		if forward == nil {
+			return // a day is too long
+		}
+		forward(12 * time.Hour)
+		if first := learn(2, 24*time.Hour); first < 0.55 || first > 0.65 {
+			t.Errorf("half a lifetime later the first render counts %v, want 0.61", first)
+		}
+		forward(100 * time.Hour)
+		if first := learn(2, 24*time.Hour); first > 0.31 {
+			t.Errorf("after its lifetime the first render counts %v, want half as much with each render", first)
+		}
+	})
 }
 
 // TestNonsenseIsNotLearnt: what somebody has put there that can't be is passed over, and gone in time.
@@ -68,7 +109,7 @@ func TestNonsenseIsNotLearnt(t *testing.T) {
 					if text == "inf" && field != "unit" {
 						break // Redis adds nothing to it, and nobody reads it
 					}
-					if err := s.Learn(t.Context(), "face-swap", 0.9, []Weight{{4, 1}}); err != nil {
+					if err := s.Learn(t.Context(), "face-swap", 0.9, 0, []Weight{{4, 1}}); err != nil {
 						t.Fatalf("%s %s: %v", field, text, err)
 					}
 				}

@@ -89,6 +89,7 @@ func (f *Fleet) one(queued, ends float64) Cost {
 			began = at
 		}
 	}
+	f.Seen.Fade(1 - 1.0/pace.Memory)
 	f.Seen.Add(f.plan.Parts(seconds(last-began), seconds(at-began)))
 	f.Aim.Webhooks.End(told && (!unseen || heard <= at+inTime))
 	return Cost{float64(polls), at - ends}
