@@ -18,7 +18,7 @@ const (
 type parentKey struct{}
 
 // withParents is a client that finds the traceparent in the context.
-func withParents(rdb *redis.Client) *Client {
+func withParents(rdb redis.UniversalClient) *Client {
 	return NewClient(rdb, WithTrace(func(ctx context.Context) map[string]string {
 		parent, _ := ctx.Value(parentKey{}).(string)
 		return map[string]string{"traceparent": parent, "tracestate": "vendor=1"}
@@ -29,7 +29,7 @@ func withParents(rdb *redis.Client) *Client {
 // request.
 func TestTraceOfASubmit(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, rdb *redis.Client) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := withParents(rdb)
 		within := func(parent string) context.Context { return context.WithValue(t.Context(), parentKey{}, parent) }
 		if _, err := c.Submit(within(ordering), textToVideo("j1")); err != nil {

@@ -77,7 +77,7 @@ func newCanary(t *testing.T) *canary {
 }
 
 func (c *canary) redisAs(password string) string {
-	return "redis://" + url.UserPassword("hourglass", password).String() + "@" + c.rdb.Options().Addr + "/0"
+	return strings.Replace(c.redisURL, "redis://", "redis://"+url.UserPassword("hourglass", password).String()+"@", 1)
 }
 
 // calls runs a program to its end and keeps what it says. Settings come before the arguments: NAME=value.
