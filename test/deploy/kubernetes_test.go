@@ -239,8 +239,13 @@ func TestKubernetesProbes(t *testing.T) {
 	for name, d := range c.deployments {
 		worker := d.Spec.Template.Spec.Containers[0]
 		_, port, _ := strings.Cut(c.environment(t, d)["HOURGLASS_HTTP_ADDR"], ":")
-		if len(worker.Ports) != 1 || worker.Ports[0].Name != "http" || strconv.Itoa(int(worker.Ports[0].ContainerPort)) != port {
-			t.Errorf("%s: got ports %+v, want http at %s", name, worker.Ports, port)
+		ports := map[string]string{}
+		for _, p := range worker.Ports {
+			ports[p.Name] = strconv.Itoa(int(p.ContainerPort))
+		}
+		_, hooks, _ := strings.Cut(c.environment(t, d)["HOURGLASS_WEBHOOK_ADDR"], ":")
+		if ports["http"] != port || ports["webhooks"] != hooks || (hooks != "") != (name == "hourglass-pipeline") {
+			t.Errorf("%s: got ports %+v, want http at %s and webhooks at %q", name, worker.Ports, port, hooks)
 		}
 		for path, probe := range map[string]*corev1.Probe{"/livez": worker.LivenessProbe, "/readyz": worker.ReadinessProbe} {
 			if probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != "http" || !strings.Contains(source, `"GET `+path+`"`) {
@@ -260,7 +265,7 @@ func TestKubernetesProbes(t *testing.T) {
 			t.Errorf("the service looks for %s=%s, which the pods do not have", label, value)
 		}
 	}
-	if service.Spec.Ports[0].TargetPort.StrVal != "http" || c.environment(t, pipeline)["MAGIC_HOUR_WEBHOOK_SECRET_FILE"] == "" {
+	if service.Spec.Ports[0].TargetPort.StrVal != "webhooks" || c.environment(t, pipeline)["MAGIC_HOUR_WEBHOOK_SECRET_FILE"] == "" {
 		t.Errorf("the service leads to %+v, or the pods know no secret", service.Spec.Ports)
 	}
 }
