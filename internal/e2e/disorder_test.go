@@ -73,6 +73,18 @@ func (r *relay) release(keep int) {
 	}
 }
 
+// end sends the latest events, now that all is over, and holds that enough were sent and lost, and all answered well.
+func (r *relay) end(t *testing.T, least int) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release(0)
+	t.Logf("%d events lost, %d sent", r.lost, r.sent)
+	if r.lost == 0 || r.sent < least || len(r.wrong) > 0 {
+		t.Errorf("%d events lost, %d sent, answered wrongly: %v", r.lost, r.sent, r.wrong)
+	}
+}
+
 // TestWebhooksInDisorder: events come before the create is answered, each a hundred times, in any order and to any
 // worker, and a third of them never. Each project is still downloaded once, and deleted once.
 func TestWebhooksInDisorder(t *testing.T) {
@@ -96,17 +108,11 @@ func TestWebhooksInDisorder(t *testing.T) {
 	for _, id := range ids {
 		f.eventually(id+" is done", func() bool { return f.state(id) == tasks.Done })
 	}
-	r.mu.Lock()
-	r.release(0) // the latest come when all is over
-	r.mu.Unlock()
-	if r.lost == 0 || r.sent < jobs*r.copies/2 || len(r.wrong) > 0 {
-		t.Errorf("%d events lost, %d sent, answered wrongly: %v", r.lost, r.sent, r.wrong)
-	}
+	r.end(t, jobs*r.copies/2)
 	out, stderr, code := f.enqueue(append([]string{"wait", "--timeout", "1m", "--json"}, ids...)...)
 	if code != 0 {
 		t.Fatalf("wait: exit %d: %s", code, stderr)
 	}
 	f.checkRoad(out, jobs)
-	t.Logf("%d events lost, %d sent", r.lost, r.sent)
 	f.checkHookSecret()
 }
