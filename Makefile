@@ -23,6 +23,7 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 	go vet ./...
 	go test -race -timeout 9m $(or $(ARGS),./...)
 	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults|TestLargeFile|TestS3AnyRequestFails)$$' ./internal/pipeline ./internal/storage)
+	$(if $(ARGS),,go test -timeout 5m ./internal/pace/... ./internal/records)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/ ./network/)
 	$(if $(ARGS),,go test -C test/bench -timeout 5m .)
 
@@ -30,6 +31,11 @@ test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' fo
 torture: ## kill, freeze and cut off everything while 500 jobs run; HOURGLASS_TORTURE_JOBS and _TIME, HOURGLASS_SEED
 	@scripts/install-tools
 	go test -tags torture -count=1 -timeout 30m -v -run '^TestTorture$$' ./internal/e2e
+
+.PHONY: failover
+failover: ## kill the primary of a Redis with sentinels, and nodes of a cluster, in the middle of 40 jobs; HOURGLASS_FAILOVER_JOBS
+	@scripts/install-tools
+	go test -tags torture -count=1 -timeout 30m -v -run '^TestFailover$$' ./internal/e2e
 
 .PHONY: browser
 browser: ## look at the dashboards of the demo and of the compose file in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures

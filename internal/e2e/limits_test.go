@@ -179,7 +179,7 @@ func holdsAll(all, some []string) bool {
 	return true
 }
 
-// settleAll waits until every job has come to its end. What is parked, since its worker was killed in the middle of
+// settleAll waits until every job has come to its end, or has its files. What is parked, since its worker was killed in the middle of
 // the purchase, is given up.
 func (f *fleet) settleAll(ids []string, meanwhile func()) {
 	f.t.Helper()
@@ -193,7 +193,9 @@ func (f *fleet) settleAll(ids []string, meanwhile func()) {
 			if _, err := f.client.Resolve(f.t.Context(), job.ID, tasks.Resolution{Fail: true}); err != nil {
 				f.t.Fatal(err)
 			}
-		case job.State.Ended():
+		case job.State.Ended(), job.State == tasks.Cleaning:
+			// One that is cleaning renders no more. If its worker was killed just after the DELETE, it is so for ten
+			// minutes, until it is believed that there is no such project.
 			ids = ids[1:]
 			continue
 		case time.Now().After(deadline):

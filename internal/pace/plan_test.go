@@ -1,3 +1,7 @@
+//go:build !race
+
+// Simulations of hours: they take ten times as long under the race detector, and have nothing for it.
+
 package pace_test
 
 import (
