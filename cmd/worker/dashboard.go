@@ -70,8 +70,8 @@ func readDashboard(c *cli.Command) (dashboard.Options, error) {
 		return dashboard.Options{}, err
 	}
 	prometheus := c.String("prometheus-url")
-	if u, err := url.Parse(prometheus); prometheus != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return dashboard.Options{}, settings.Usage("--prometheus-url: want http://host:port, not %q", prometheus)
+	if u, err := url.Parse(prometheus); prometheus != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https") {
+		return dashboard.Options{}, settings.Usage("--prometheus-url: want http://host:port, without a user: the page shows it")
 	}
 	redisURL, err := settings.Redis(c)
 	if err != nil {

@@ -32,7 +32,8 @@ func listen(ctx context.Context, c config, log *slog.Logger) (*front, error) {
 		return nil, err
 	}
 	f.addr = at.String()
-	if tcp, isTCP := at.(*net.TCPAddr); c.pprof || isTCP && tcp.IP.IsLoopback() {
+	// Where webhooks come in, a proxy on this machine stands in front, and strangers behind it.
+	if tcp, isTCP := at.(*net.TCPAddr); c.pprof || isTCP && tcp.IP.IsLoopback() && (c.webhookSecrets == nil || c.webhookAddr != "") {
 		profiles(f.admin)
 	}
 	if c.webhookAddr == "" {

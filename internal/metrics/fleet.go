@@ -55,6 +55,8 @@ var (
 	waiting   = prometheus.NewDesc("hourglass_window_waiting", "Jobs that wait for a slot of the window of renders.", nil, nil)
 	braked    = prometheus.NewDesc("hourglass_api_braked", "1 while the fleet goes slowly because the API has said 429.", nil, nil)
 
+	overdue = prometheus.NewDesc("hourglass_queue_overdue_seconds", "By how long the most overdue scheduled or retried task of a queue is past its time: nobody serves the queue.", []string{"queue"}, nil)
+
 	// The names of Asynq's own exporter: Asynqmon asks Prometheus for these.
 	queueTasks     = prometheus.NewDesc("asynq_tasks_enqueued_total", "Tasks by queue and state.", []string{"queue", "state"}, nil)
 	queueSize      = prometheus.NewDesc("asynq_queue_size", "Tasks in a queue.", []string{"queue"}, nil)
@@ -68,7 +70,7 @@ var (
 // Describe is for Prometheus.
 func (*fleet) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ready, stageHeld, jobs, undeleted, limit, used, waiting, braked,
+		ready, stageHeld, jobs, undeleted, limit, used, waiting, braked, overdue,
 		queueTasks, queueSize, queueLatency, queueMemory, queueProcessed, queueFailed, queuePaused,
 	} {
 		c <- d
@@ -188,6 +190,10 @@ func held(holds []pipeline.StageHold) []prometheus.Metric {
 // queue shows one queue. One that can't be counted, of which a failover has left half, does not hide the others.
 func (f *fleet) queue(ctx context.Context, name string) []prometheus.Metric {
 	info, err := f.inspector.GetQueueInfo(name)
+	var late time.Duration
+	if err == nil {
+		late, err = f.overdue(name)
+	}
 	if err != nil {
 		if f.said[name] != err.Error() {
 			f.said[name] = err.Error()
@@ -201,6 +207,7 @@ func (f *fleet) queue(ctx context.Context, name string) []prometheus.Metric {
 		gauge(queueLatency, info.Latency.Seconds(), name),
 		gauge(queueMemory, float64(info.MemoryUsage), name),
 		gauge(queuePaused, truth(info.Paused), name),
+		gauge(overdue, late.Seconds(), name),
 		prometheus.MustNewConstMetric(queueProcessed, prometheus.CounterValue, float64(info.ProcessedTotal), name),
 		prometheus.MustNewConstMetric(queueFailed, prometheus.CounterValue, float64(info.FailedTotal), name),
 	}
@@ -210,6 +217,21 @@ func (f *fleet) queue(ctx context.Context, name string) []prometheus.Metric {
 		seen = append(seen, gauge(queueTasks, float64(n), name, state))
 	}
 	return seen
+}
+
+// overdue is how far the task that is to run first is past its time. Only the workers of a queue bring it to its
+// handlers: where there are none, nothing of it is pending either.
+func (f *fleet) overdue(name string) (most time.Duration, err error) {
+	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){f.inspector.ListScheduledTasks, f.inspector.ListRetryTasks} {
+		first, err := list(name, asynq.PageSize(1))
+		if err != nil {
+			return 0, err
+		}
+		if len(first) > 0 {
+			most = max(most, time.Since(first[0].NextProcessAt))
+		}
+	}
+	return most, nil
 }
 
 func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {

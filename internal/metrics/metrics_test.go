@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -236,6 +237,26 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(want) // Redis is not asked at every scrape
+}
+
+// TestOverdue: a queue that nobody serves shows it, though nothing of it is pending.
+func TestOverdue(t *testing.T) {
+	t.Parallel()
+	m, rdb := onRedis(t)
+	queue := tasks.StagePoll.Queue()
+	client := asynq.NewClientFromRedisClient(rdb)
+	for _, id := range []string{"late", "later"} {
+		if _, err := client.Enqueue(asynq.NewTask("x", nil), asynq.Queue(queue), asynq.TaskID(id), asynq.ProcessIn(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rdb.ZAdd(t.Context(), "asynq:{"+queue+"}:scheduled", redis.Z{Score: float64(time.Now().Add(-10 * time.Minute).Unix()), Member: "late"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := strconv.ParseFloat(samples(t, m)[`hourglass_queue_overdue_seconds{queue="`+queue+`"}`], 64)
+	if err != nil || got < 600 || got > 660 {
+		t.Errorf("overdue by %v s (%v), want 600", got, err)
+	}
 }
 
 // TestSilentRedis: a Redis that takes connections and says nothing does not hide what the worker knows itself.

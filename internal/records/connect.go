@@ -63,7 +63,9 @@ func connectSentinel(plainURL string) (redis.UniversalClient, error) {
 	if o.MasterName == "" {
 		return nil, errors.New("a redis-sentinel:// URL needs ?master_name=NAME")
 	}
-	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
+	if u.User != nil {
+		o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
+	}
 	o.SentinelUsername, o.SentinelPassword = user, password
 	o.TLSConfig = eachByItsName(o.TLSConfig)
 	return redis.NewFailoverClient(o), nil
