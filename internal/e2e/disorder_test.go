@@ -73,15 +73,15 @@ func (r *relay) release(keep int) {
 	}
 }
 
-// end sends the latest events, now that all is over, and holds that enough were sent and lost, and all answered well.
-func (r *relay) end(t *testing.T, least int) {
+// end sends the latest events, now that all is over, and holds that all were answered well.
+func (r *relay) end(t *testing.T) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.release(0)
 	t.Logf("%d events lost, %d sent", r.lost, r.sent)
-	if r.lost == 0 || r.sent < least || len(r.wrong) > 0 {
-		t.Errorf("%d events lost, %d sent, answered wrongly: %v", r.lost, r.sent, r.wrong)
+	if len(r.wrong) > 0 {
+		t.Errorf("answered wrongly: %v", r.wrong)
 	}
 }
 
@@ -108,7 +108,12 @@ func TestWebhooksInDisorder(t *testing.T) {
 	for _, id := range ids {
 		f.eventually(id+" is done", func() bool { return f.state(id) == tasks.Done })
 	}
-	r.end(t, jobs*r.copies/2)
+	f.eventually("most events have come", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.lost > 0 && r.sent+len(r.held) >= jobs*r.copies/2
+	})
+	r.end(t)
 	out, stderr, code := f.enqueue(append([]string{"wait", "--timeout", "1m", "--json"}, ids...)...)
 	if code != 0 {
 		t.Fatalf("wait: exit %d: %s", code, stderr)
