@@ -23,6 +23,7 @@ func TestDashboardRefusesToStart(t *testing.T) {
 		{"a password that can be guessed", "canary", "at least 12", nil},
 		{"no port", "canary-long-enough", "--addr", []string{"--addr", "localhost"}},
 		{"no Prometheus", "canary-long-enough", "--prometheus-url", []string{"--prometheus-url", "prometheus:9090"}},
+		{"a password of Prometheus, which the page would show", "canary-long-enough", "--prometheus-url", []string{"--prometheus-url", "http://ada:canary@prometheus:9090"}},
 		{"no Redis", "canary-long-enough", "REDIS_URL", []string{"--redis-url", "http://:canary@host"}},
 		{"an argument", "canary-long-enough", "unexpected", []string{"now"}},
 	}

@@ -23,6 +23,8 @@ func TestFront(t *testing.T) {
 	}{
 		{"one address", config{httpAddr: "127.0.0.1:0"}, map[string]int{event: yes, look: yes, profile: http.StatusOK}, nil},
 		{"two", config{httpAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0"}, map[string]int{event: no, look: yes, profile: http.StatusOK}, map[string]int{event: yes, look: no, profile: no, "GET /webhooks/magichour": http.StatusMethodNotAllowed}},
+		{"one address, and webhooks come in through a proxy", config{httpAddr: "127.0.0.1:0", webhookSecrets: readWebhookSecrets}, map[string]int{event: yes, look: yes, profile: no}, nil},
+		{"two, and webhooks come in through a proxy", config{httpAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0", webhookSecrets: readWebhookSecrets}, map[string]int{profile: http.StatusOK}, map[string]int{event: yes, profile: no}},
 		{"open to all", config{httpAddr: ":0"}, map[string]int{event: yes, look: yes, profile: no}, nil},
 		{"open to all, profiles as well", config{httpAddr: ":0", pprof: true}, map[string]int{look: yes, profile: http.StatusOK, "GET /debug/pprof/profile?seconds=1": http.StatusOK, "GET /debug/pprof/cmdline": no}, nil},
 	}

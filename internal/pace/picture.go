@@ -94,7 +94,7 @@ const Memory = 80
 // Lifetime is in how long a picture forgets most of what it knows of an operation that usually takes so long.
 func Lifetime(typical time.Duration) time.Duration { return 10 * typical }
 
-// Kept is the share that stays of all others when a render is added so long after the one before.
+// Kept is the share that stays of all others when a render is added so long after the one before, as the store has it.
 func Kept(since, lifetime time.Duration) float64 {
 	return max(1-1.0/Memory, math.Exp(-since.Seconds()/lifetime.Seconds()))
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -118,8 +119,8 @@ func (p *Pipeline) learn(ctx context.Context, before, after *tasks.Job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), learnWithin)
 	defer cancel()
 	heard, err := p.records.EndRender(ctx, after.Kind, after.ProjectID, 1-1.0/pace.WebhookMemory)
-	if complete && err == nil {
-		err = p.learnTime(ctx, before, heard)
+	if complete {
+		err = errors.Join(err, p.learnTime(ctx, before, heard))
 	}
 	if err != nil {
 		p.log.DebugContext(ctx, "how long the render took is not learnt", "job", after.ID, "reason", err)
@@ -153,9 +154,9 @@ func (p *Pipeline) learnTime(ctx context.Context, job *tasks.Job, heard time.Tim
 	if unready.After(ready) || ready.Sub(from) > longestLearnt {
 		return nil
 	}
-	rendered := unready.Sub(from) // at least; what was seen queued may have been so until a poll saw it render
-	if job.RenderingAt != nil && job.QueuedAt != nil && job.RenderingAt.After(*job.QueuedAt) {
-		rendered = max(unready.Sub(*job.RenderingAt), 0)
+	rendered := unready.Sub(from) // at least
+	if began := job.RenderingAt; job.QueuedAt != nil && from.Equal(*job.QueuedAt) && began != nil && began.After(from) {
+		rendered = max(unready.Sub(*began), 0) // what was seen queued may have been so until a poll saw it render
 	}
 	var weights []records.Weight
 	for _, part := range p.paces.of(job.Operation).Parts(rendered, ready.Sub(from)) {

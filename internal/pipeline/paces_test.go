@@ -146,6 +146,48 @@ func TestLearntTime(t *testing.T) {
 	}
 }
 
+// TestLearntAfterAQueue: a render that stood in a queue took at least the time that polls saw it render, and at most the
+// time since one last saw it queued; a queue of an earlier project is none of its.
+func TestLearntAfterAQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, magichourtest.Options{Render: slow})
+	bought := w.clock()
+	after := func(d time.Duration) *time.Time { at := bought.Add(d); return &at }
+	for _, tt := range []struct {
+		name              string
+		queued, rendering time.Duration
+		least, most       time.Duration
+	}{
+		{"in a queue", 2 * time.Minute, 9 * time.Minute, time.Minute, 10 * time.Minute},
+		{"of an earlier project", -time.Hour, -50 * time.Minute, 10 * time.Minute, 12 * time.Minute},
+	} {
+		job := &tasks.Job{
+			Status:    tasks.Status{ID: "j", Operation: "video-to-video", Kind: "video", State: tasks.Rendering, ProjectID: "p"},
+			ProjectAt: after(0), PolledAt: after(10 * time.Minute), QueuedAt: after(tt.queued), RenderingAt: after(tt.rendering),
+		}
+		w.pipeline.now = func() time.Time { return bought.Add(12 * time.Minute) }
+		if err := w.pipeline.learnTime(t.Context(), job, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		learnt, err := w.pipeline.records.Renders(t.Context(), []string{job.Operation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var least, most pace.Picture
+		least.Add(pace.NewPlan(time.Minute, &least, pace.Aim{}).Parts(tt.least, tt.least))
+		most.Add(pace.NewPlan(time.Minute, &most, pace.Aim{}).Parts(tt.most, tt.most))
+		first, last := pace.Buckets, 0
+		for _, weight := range learnt[job.Operation] {
+			first, last = min(first, weight.Bucket), max(last, weight.Bucket)
+		}
+		from, to := slices.IndexFunc(least[:], positive), slices.IndexFunc(most[:], positive)
+		if first < from || last > to || tt.queued > 0 && first > slices.IndexFunc(most[:], positive)-5 {
+			t.Errorf("%s: learnt buckets %d to %d, want %d to %d", tt.name, first, last, from, to)
+		}
+		w.redis.FlushAll()
+	}
+}
+
 func positive(n float64) bool { return n > 0 }
 
 // TestTimesGoOnFromThePurchase: what is known of a render's age comes from its own purchase, also when it is

@@ -124,3 +124,26 @@ func TestPlansFollowWhatIsSeen(t *testing.T) {
 		t.Errorf("first poll after %v, and after %v when webhooks tell", learnt, told)
 	}
 }
+
+// TestPlanUntilGivenUp: a job with a short give-up time is asked after when it is given up, and not long after.
+func TestPlanUntilGivenUp(t *testing.T) {
+	t.Parallel()
+	p, job := byPlan(noon, "video-to-video", "j1")
+	if d := p.plan(job); d < 2*time.Minute {
+		t.Fatalf("first poll after %v: the test says nothing", d)
+	}
+	job.Options.GiveUp = tasks.Duration(time.Minute)
+	if d := p.plan(job); d < time.Minute || d > time.Minute+2*time.Second {
+		t.Errorf("given up after a minute, and polled after %v", d)
+	}
+}
+
+// TestMissingIsAskedAgainSoon: a project that is missing is asked after so often that it can be believed to be gone,
+// however rarely its renders are.
+func TestMissingIsAskedAgainSoon(t *testing.T) {
+	t.Parallel()
+	p, job := byPlan(noon, "video-to-video", "j1")
+	if out := p.pollMissing(job); out.in > believedAfter/4 {
+		t.Errorf("asked again after %v, and believed to be gone after %v", out.in, believedAfter)
+	}
+}

@@ -123,10 +123,11 @@ func (p *Pipeline) hasten(ctx context.Context, owner string, event magichour.Eve
 		return false, err
 	}
 	if event.Ended() && r.job.ProjectID == event.Project {
-		p.pollNow(ctx, r.job)
+		// First, so that the poll finds it: it tells since when the render was ready.
 		if err := p.records.Hear(ctx, r.job.Kind, event.Project, p.now()); err != nil {
 			p.log.DebugContext(ctx, "a webhook is not counted", "job", r.job.ID, "reason", err)
 		}
+		p.pollNow(ctx, r.job)
 	}
 	return knows(r.job, event.Project), nil
 }

@@ -27,6 +27,10 @@ func TestConnect(t *testing.T) {
 			o := rdb.(*redis.Client).Options()
 			return o.Password == "secret" && o.DB == 4
 		}},
+		{"sentinel, with user and password among the options", "redis-sentinel://a:1?master_name=m&username=ada&password=secret&sentinel_password=other", func(rdb redis.UniversalClient) bool {
+			o := rdb.(*redis.Client).Options()
+			return o.Username == "ada" && o.Password == "secret"
+		}},
 		{"cluster, without ports", "redis-cluster://a,b", func(rdb redis.UniversalClient) bool {
 			return strings.Join(rdb.(*redis.ClusterClient).Options().Addrs, " ") == "a:6379 b:6379"
 		}},

@@ -18,7 +18,7 @@ const confirmWithin = time.Second
 // SaveDurably is Save for a write that must survive a failover: where Redis has replicas, it
 // waits until one of them has confirmed it, on the connection that wrote. ErrUnconfirmed means
 // that the write stands on the primary, but that no replica confirmed it in time. A Redis that
-// has lost the replicas it had may be cut off from them, so it confirms nothing any more until
+// has lost the replicas it had, or another node of a cluster its own, may be cut off from them, so it confirms nothing any more until
 // they are back, or until the process is started anew.
 func (s *Store) SaveDurably(ctx context.Context, job string, data []byte, rev string) (string, error) {
 	next := rand.Text()
@@ -47,9 +47,9 @@ func (s *Store) saveAndWait(ctx context.Context, key, rev, next string, data []b
 	if err != nil {
 		return false, err
 	}
-	if addr := node.Options().Addr; replicas > 0 {
-		s.replicated.Store(addr, true)
-	} else if _, had := s.replicated.Load(addr); had {
+	if replicas > 0 {
+		s.replicated.Store(true)
+	} else if s.replicated.Load() {
 		return false, fmt.Errorf("%w: it had replicas and has none now; bring one back, or start the worker anew if that is meant", ErrUnconfirmed)
 	}
 	pipe := conn.Pipeline()

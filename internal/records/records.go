@@ -28,7 +28,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -61,7 +61,7 @@ func projectKey(project string) string { return "hourglass:{fleet}:project:" + p
 // Store keeps records in Redis. It is safe for concurrent use.
 type Store struct {
 	rdb        redis.UniversalClient
-	replicated sync.Map // addresses of servers that have been seen with a replica
+	replicated atomic.Bool // whether a server has been seen with a replica
 }
 
 // New returns the store of the fleet whose Redis rdb speaks to. The caller closes rdb.
