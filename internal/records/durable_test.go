@@ -70,3 +70,28 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 		<-time.After(20 * time.Millisecond)
 	}
 }
+
+// TestSaveDurablyAfterAFailover: a node of a cluster that has just been promoted has had no replica itself, and confirms
+// nothing all the same: it holds what others have confirmed, and may be lost like the one before it.
+func TestSaveDurablyAfterAFailover(t *testing.T) {
+	t.Parallel()
+	c := testservers.StartCluster(t, testservers.Door{})
+	rdb, err := Connect(c.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rdb.Close() }()
+	s := New(rdb)
+	rev, err := s.SaveDurably(t.Context(), "j1", []byte(`{}`), Absent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Holder(t, recordKey("j1")).Kill()
+	waitFor(t, "a replica to take over, and refuse", func() bool {
+		_, err = s.SaveDurably(t.Context(), "j1", []byte(`{"n":2}`), rev)
+		return err == nil || errors.Is(err, ErrUnconfirmed)
+	})
+	if !errors.Is(err, ErrUnconfirmed) {
+		t.Errorf("on the node that was promoted: got %v, want ErrUnconfirmed", err)
+	}
+}
