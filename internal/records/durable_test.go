@@ -94,4 +94,7 @@ func TestSaveDurablyAfterAFailover(t *testing.T) {
 	if !errors.Is(err, ErrUnconfirmed) {
 		t.Errorf("on the node that was promoted: got %v, want ErrUnconfirmed", err)
 	}
+	if data, _, err := s.Load(t.Context(), "j1"); err != nil || string(data) != `{}` {
+		t.Errorf("it was written before anybody could confirm it: %s (%v)", data, err)
+	}
 }
