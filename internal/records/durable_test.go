@@ -86,7 +86,8 @@ func TestSaveDurablyAfterAFailover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Holder(t, recordKey("j1")).Kill()
+	killed := c.Holder(t, recordKey("j1"))
+	killed.Kill()
 	waitFor(t, "a replica to take over, and refuse", func() bool {
 		_, err = s.SaveDurably(t.Context(), "j1", []byte(`{"n":2}`), rev)
 		return err == nil || errors.Is(err, ErrUnconfirmed)
@@ -97,4 +98,11 @@ func TestSaveDurablyAfterAFailover(t *testing.T) {
 	if data, _, err := s.Load(t.Context(), "j1"); err != nil || string(data) != `{}` {
 		t.Errorf("it was written before anybody could confirm it: %s (%v)", data, err)
 	}
+	killed.Restart()
+	waitFor(t, "the node that is back to confirm", func() bool {
+		if _, rev, err = s.Load(t.Context(), "j1"); err == nil { // a write that was not confirmed stands
+			_, err = s.SaveDurably(t.Context(), "j1", []byte(`{"n":2}`), rev)
+		}
+		return err == nil
+	})
 }
