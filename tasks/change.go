@@ -81,7 +81,7 @@ func (c *Client) Resolve(ctx context.Context, id string, r Resolution) (*Job, er
 // changed it meanwhile.
 func (c *Client) change(ctx context.Context, id string, decide func(*Job) error) (*Job, error) {
 	if err := CheckID(id); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("id", err)
 	}
 	for {
 		before, rev, err := c.load(ctx, id)

@@ -43,7 +43,7 @@ func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
 // Job returns the record of a job. The error is ErrNotFound if there is none, or not any more.
 func (c *Client) Job(ctx context.Context, id string) (*Job, error) {
 	if err := CheckID(id); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("id", err)
 	}
 	job, _, err := c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {

@@ -51,7 +51,7 @@ func CheckID(id string) error {
 }
 
 // NewJob makes the record of a request that was accepted at the given time, with a new id if
-// the request has none. A request that the API would refuse is ErrInvalid, and so is a bad id.
+// the request has none. A request that the API would refuse is an *InvalidError, and so is a bad id.
 func NewJob(r Request, at time.Time) (*Job, error) {
 	if r.ID == "" {
 		id, err := uuid.NewV7()
@@ -61,22 +61,22 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 		r.ID = strings.ReplaceAll(id.String(), "-", "") // Asynqmon's lists cut an id at its first dash
 	}
 	if err := CheckID(r.ID); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("id", err)
 	}
 	if err := r.Options.check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("options", err)
 	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {
-		return nil, fmt.Errorf("%w: %s", ErrInvalid, operations.Unknown(r.Operation))
+		return nil, invalid("operation", errors.New(operations.Unknown(r.Operation)))
 	}
 	problems, err := op.Validate(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("body", err)
 	}
 	body, err := Canonical(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, invalid("body", err)
 	}
 	warnings := []string{}
 	for _, p := range problems {
