@@ -43,7 +43,7 @@ func serveCommand(stderr io.Writer) *cli.Command {
 Put a proxy with TLS in front: tokens are worth money. AWS_* are read as by the worker, to show the files of jobs. It keeps nothing
 itself: any number of them may run over one Redis.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: settings.FlagName(varServeAddr), Value: "127.0.0.1:8421", Usage: "`ADDRESS` to listen on; port 0 takes a free one and logs it", Sources: settings.From(varServeAddr)},
+			&cli.StringFlag{Name: settings.FlagName(varServeAddr), Value: "127.0.0.1:8424", Usage: "`ADDRESS` to listen on; port 0 takes a free one and logs it", Sources: settings.From(varServeAddr)},
 			tokensFlag(),
 			&cli.BoolFlag{Name: "no-auth", Usage: "let everybody do everything, without tokens; on a loopback address only"},
 			&cli.BoolFlag{Name: settings.FlagName(varPathStyle), Usage: "bucket in the path, for S3-compatible servers", Sources: settings.From(varPathStyle)},
@@ -82,7 +82,7 @@ func serve(ctx context.Context, c *cli.Command, log *slog.Logger) error {
 	}
 	defer func() { _ = listener.Close() }()
 	if at, isTCP := listener.Addr().(*net.TCPAddr); tokens == nil && (!isTCP || !at.IP.IsLoopback()) {
-		return settings.Usage("--no-auth: only on a loopback address such as 127.0.0.1:8421, not on %s", listener.Addr())
+		return settings.Usage("--no-auth: only on a loopback address such as 127.0.0.1:8424, not on %s", listener.Addr())
 	}
 	url, err := settings.Redis(c)
 	if err != nil {
