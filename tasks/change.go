@@ -117,6 +117,7 @@ func (c *Client) saveChange(ctx context.Context, before, job *Job, rev string) e
 	if job.State.Ended() {
 		job.DoneAt = &job.StateAt
 	}
+	notices := job.Announce(before)
 	due := submitDeadline
 	if job.State.Settled() {
 		due = 10 * time.Second // not yet: a sweeper that sees the record before would clear it
@@ -136,6 +137,9 @@ func (c *Client) saveChange(ctx context.Context, before, job *Job, rev string) e
 	if _, err := c.save(ctx, job, rev); err != nil {
 		return err
 	}
+	for _, n := range notices {
+		c.publish(ctx, n)
+	}
 	if before.State != job.State {
 		_ = c.records.Exit(ctx, string(before.State), job.ID, entered) // whoever lists it clears what is left
 	}
@@ -150,8 +154,20 @@ func (c *Client) followUp(ctx context.Context, before, job *Job) {
 			_, _ = c.queue.EnqueueContext(ctx, task, asynq.Retention(Retention))
 		}
 	}
+	for _, notification := range job.Notifications() {
+		if task, err := NewTask(notification); err == nil {
+			_, _ = c.queue.EnqueueContext(ctx, task)
+		}
+	}
 	if last := before.last(); last != nil {
 		_ = c.inspector.DeleteTask(last.Stage().Queue(), TaskID(last)) // not one that runs just now
+	}
+}
+
+// publish adds a notice to the stream of the fleet, which may miss one.
+func (c *Client) publish(ctx context.Context, n Notice) {
+	if entry, err := n.Entry(); err == nil {
+		_ = c.records.Publish(ctx, records.Events, records.EventsKept, entry)
 	}
 }
 

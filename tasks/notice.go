@@ -32,6 +32,15 @@ type Notice struct {
 	Job       View       `json:"data"`      // as it stood then
 }
 
+// Entry is the notice as an entry of a Redis stream: id, type, job, and notice, which is all of it as JSON.
+func (n Notice) Entry() ([]string, error) {
+	text, err := n.Encode()
+	return []string{"id", n.ID, "type", string(n.Type), "job", n.Job.ID, "notice", string(text)}, err
+}
+
+// Encode writes the notice as JSON, the same at every try.
+func (n Notice) Encode() ([]byte, error) { return encode(n) }
+
 // A NoticeType is what a Notice tells of.
 type NoticeType string
 
@@ -73,6 +82,9 @@ func (n Notify) ways() []Way {
 type Unsent struct {
 	Notice Notice `json:"notice"`
 	To     []Way  `json:"to"`
+
+	// GivenUp are the ways by which it was tried for long enough. Whoever runs the archived task tries once more.
+	GivenUp []Way `json:"given_up,omitempty"`
 }
 
 // Announce adds the notices of what has become of a job since before, and returns them all: also those that only the
@@ -98,24 +110,60 @@ func (j *Job) Announce(before *Job) []Notice {
 	for _, t := range types {
 		n := Notice{V: Version, ID: "msg_" + rand.Text(), Type: t, Timestamp: j.UpdatedAt, Job: j.View()}
 		if ways := j.Options.Notify.ways(); len(ways) > 0 && t != NoticeDone {
-			j.Unsent = append(slices.Clone(j.Unsent), Unsent{n, ways})
+			j.Unsent = append(slices.Clone(j.Unsent), Unsent{Notice: n, To: ways})
 		}
 		told = append(told, n)
 	}
 	return told
 }
 
-// Told takes a way off what is still to be told of a notice, and reports whether it was there.
-func (j *Job) Told(notice string, way Way) bool {
-	for i, u := range j.Unsent {
-		at := slices.Index(u.To, way)
-		if u.Notice.ID != notice || at < 0 {
-			continue
+// Untold reports whether somebody is still to be told, and is not given up.
+func (j *Job) Untold() bool {
+	return slices.ContainsFunc(j.Unsent, func(u Unsent) bool { return len(u.To) > 0 })
+}
+
+// ToTell returns a notice that was not told by a way yet; false if it was, or is no notice of this job's.
+func (j *Job) ToTell(notice string, way Way) (Notice, bool) {
+	for _, u := range j.Unsent {
+		if u.Notice.ID == notice && (slices.Contains(u.To, way) || slices.Contains(u.GivenUp, way)) {
+			return u.Notice, true
 		}
-		j.Unsent = slices.Clone(j.Unsent)
-		j.Unsent[i].To = slices.Delete(slices.Clone(u.To), at, at+1)
-		j.Unsent = slices.DeleteFunc(j.Unsent, func(u Unsent) bool { return len(u.To) == 0 })
-		return true
 	}
-	return false
+	return Notice{}, false
+}
+
+// Told takes a way off what is still to be told of a notice.
+func (j *Job) Told(notice string, way Way) { j.without(notice, way, false) }
+
+// GiveUpTelling leaves a way for good, unless somebody runs its task.
+func (j *Job) GiveUpTelling(notice string, way Way) { j.without(notice, way, true) }
+
+func (j *Job) without(notice string, way Way, givenUp bool) {
+	isWay := func(w Way) bool { return w == way }
+	var left []Unsent
+	for _, u := range j.Unsent {
+		if u.Notice.ID == notice {
+			u.To = slices.DeleteFunc(slices.Clone(u.To), isWay)
+			u.GivenUp = slices.DeleteFunc(slices.Clone(u.GivenUp), isWay)
+			if givenUp {
+				u.GivenUp = append(u.GivenUp, way)
+			}
+		}
+		if len(u.To)+len(u.GivenUp) > 0 {
+			left = append(left, u)
+		}
+	}
+	j.Unsent = left
+}
+
+// Notifications are the tasks that tell what is still to be told.
+func (j *Job) Notifications() []Payload {
+	var all []Payload
+	for _, u := range j.Unsent {
+		for _, way := range u.To {
+			h := Header{V: Version, JobID: j.ID, Epoch: j.Epoch, Operation: j.Operation, Trace: j.Trace}
+			all = append(all, &Notification{Header: h, Notice: u.Notice.ID, To: way})
+		}
+	}
+	return all
 }

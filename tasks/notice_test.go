@@ -51,13 +51,20 @@ func TestTold(t *testing.T) {
 	job := &Job{Status: Status{State: Failed}, Options: Options{Notify: Notify{URL: "https://example.com", Stream: "mine"}}}
 	id := job.Announce(&Job{})[0].ID
 	before := job.Clone()
-	if job.Told("another", WayURL) || job.Told(id, WayTask) || !job.Told(id, WayURL) || job.Told(id, WayURL) {
-		t.Error("a way is taken off once, and only where it is")
+	job.Told("another", WayURL)
+	job.Told(id, WayTask)
+	if len(job.Notifications()) != 2 {
+		t.Errorf("ways that are not there were taken off: %v", job.Unsent)
 	}
-	if len(before.Unsent[0].To) != 2 {
-		t.Error("a clone has changed with the job")
+	job.Told(id, WayStream)
+	if _, left := job.ToTell(id, WayStream); left || len(before.Unsent[0].To) != 2 {
+		t.Errorf("got %v; a clone has %v", job.Unsent, before.Unsent)
 	}
-	if !job.Told(id, WayStream) || len(job.Unsent) != 0 {
+	job.GiveUpTelling(id, WayURL)
+	if _, left := job.ToTell(id, WayURL); !left || job.Untold() || len(job.Notifications()) != 0 {
+		t.Errorf("given up, and can be told by hand: got %v", job.Unsent)
+	}
+	if job.Told(id, WayURL); len(job.Unsent) != 0 {
 		t.Errorf("still to be told: %v", job.Unsent)
 	}
 }

@@ -40,8 +40,15 @@ const (
 	StageCleanup  Stage = "cleanup"
 )
 
+// StageNotify stands beside the road: it tells callers what has become of their jobs, so that a receiver that does not
+// answer is in nobody's way.
+const StageNotify Stage = "notify"
+
 // Stages lists the stages in the order of the road.
 func Stages() []Stage { return []Stage{StageCreate, StagePoll, StageDownload, StageCleanup} }
+
+// Served lists all that workers serve: the stages, and StageNotify.
+func Served() []Stage { return append(Stages(), StageNotify) }
 
 // Queue is the name of the stage's queue in Asynq.
 func (s Stage) Queue() string { return "hourglass-" + string(s) }
@@ -100,6 +107,16 @@ type Cleanup struct {
 	ProjectID string `json:"project_id"`
 }
 
+// Notification tells a Notice, by one way.
+type Notification struct {
+	Header
+	Notice string `json:"notice"` // its id
+	To     Way    `json:"to"`
+}
+
+// Stage returns StageNotify.
+func (*Notification) Stage() Stage { return StageNotify }
+
 // Stage returns StageCreate.
 func (*Create) Stage() Stage { return StageCreate }
 
@@ -142,6 +159,12 @@ func (p *Download) Options() []asynq.Option {
 // Options of a cleanup let it prove as much as a download may copy: some stores must be read for that.
 func (p *Cleanup) Options() []asynq.Option {
 	return options(StageCleanup, p.taskID("cleanup"), paidRetries, copyTimeout)
+}
+
+// Options of a notification allow for one call. Its id has no epoch: a notice stays to be told, whatever becomes of the
+// job.
+func (p *Notification) Options() []asynq.Option {
+	return options(StageNotify, p.JobID+":notify:"+p.Notice+":"+string(p.To), createRetries, time.Minute)
 }
 
 func options(s Stage, id string, retries int, timeout time.Duration) []asynq.Option {
@@ -208,7 +231,7 @@ func Decode(task *asynq.Task) (Payload, error) {
 var ErrPayload = errors.New("payload")
 
 func blank(taskType string, h Header) (Payload, error) {
-	for _, p := range []Payload{&Create{Header: h}, &Poll{Header: h}, &Download{Header: h}, &Cleanup{Header: h}} {
+	for _, p := range []Payload{&Create{Header: h}, &Poll{Header: h}, &Download{Header: h}, &Cleanup{Header: h}, &Notification{Header: h}} {
 		if p.Stage().Type() == taskType {
 			return p, nil
 		}

@@ -41,7 +41,7 @@ func startWorker(ctx context.Context, apiURL, dir string, rdb redis.UniversalCli
 		PollInterval: pollEvery, RecordTTL: 24 * time.Hour, TaskRetention: 24 * time.Hour, GiveUp: 24 * time.Hour,
 	})
 	stages := map[tasks.Stage]int{}
-	for _, stage := range tasks.Stages() {
+	for _, stage := range tasks.Served() {
 		stages[stage] = handlers
 	}
 	servers, err := p.Serve(rdb, stages, time.Second)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
+	"github.com/seed-290c2414/hourglass/internal/callback"
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
@@ -27,6 +29,8 @@ const description = `Secrets come from the environment or from a file, never fro
 
 MAGIC_HOUR_API_KEY (or MAGIC_HOUR_API_KEY_FILE) is the API's key; required. The file is read
 again at every call, so that the key can be rotated.
+HOURGLASS_CALLBACK_SECRET (or HOURGLASS_CALLBACK_SECRET_FILE) signs the notices that jobs want posted to a URL: whsec_ and
+base64 of 24 to 64 bytes, or several with commas while it is rotated. Without it those notices wait.
 MAGIC_HOUR_WEBHOOK_SECRET (or MAGIC_HOUR_WEBHOOK_SECRET_FILE) is the secret of the webhook at Magic
 Hour, or several with commas while it is rotated; without it nothing is served at /webhooks/magichour.
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or each with _FILE), and all else
@@ -54,6 +58,7 @@ const (
 	varAPIRate       = "HOURGLASS_API_RATE"
 	varMaxRenders    = "HOURGLASS_MAX_RENDERS"
 	varTolerance     = "HOURGLASS_WEBHOOK_TOLERANCE"
+	varCallbackAllow = "HOURGLASS_CALLBACK_ALLOW"
 	varLogFormat     = "HOURGLASS_LOG_FORMAT"
 	varLogLevel      = "HOURGLASS_LOG_LEVEL"
 )
@@ -74,11 +79,13 @@ func flags() []cli.Flag {
 		httpAddrFlag(),
 		text(varWebhookAddr, "", "another address for /webhooks/magichour alone, so that the one of /metrics need not be where a proxy can reach it"),
 		&cli.BoolFlag{Name: settings.FlagName(varPprof), Usage: "serve /debug/pprof/ also where HOURGLASS_HTTP_ADDR is no loopback address", Local: true, Sources: settings.From(varPprof)},
-		text(varStages, "create,poll,download,cleanup", "which stages this worker serves, separated by commas"),
+		text(varStages, "create,poll,download,cleanup,notify", "which stages this worker serves, separated by commas; notify tells callers of their jobs"),
 		count(varConcurrency(tasks.StageCreate), 8, "handlers of the create stage"),
 		count(varConcurrency(tasks.StagePoll), 64, "handlers of the poll stage"),
 		count(varConcurrency(tasks.StageDownload), 8, "handlers of the download stage"),
 		count(varConcurrency(tasks.StageCleanup), 16, "handlers of the cleanup stage"),
+		count(varConcurrency(tasks.StageNotify), 16, "handlers that tell callers of their jobs; a quarter of them at most call one host"),
+		text(varCallbackAllow, "", "networks and hosts to which notices may be posted though they are not public, separated by commas: 10.1.0.0/16,receiver.internal,localhost:8080"),
 		duration(varPollInterval, 0, "fixed time between polls; 0: by how long the operation's renders take"),
 		text(varPollDelay, "3%", "mean time between ready and noticed to accept for fewer polls: a percentage of the usual render time, which means at least 1.5s, or a duration"),
 		duration(varDrain, 30*time.Second, "time that running tasks get on SIGTERM; only a purchase under way gets up to 3m"),
@@ -187,6 +194,7 @@ type config struct {
 	drain                         time.Duration
 	copyMemory                    int64
 	pipeline                      pipeline.Settings
+	callbackAllow                 callback.Allow
 	webhookSecrets                func() ([]string, error) // nil: no webhooks
 	webhookTolerance              time.Duration
 	logJSON                       bool
@@ -226,6 +234,14 @@ func read(c *cli.Command) (config, error) {
 	if conf.pipeline.PollDelay, err = pace.ParseTrade(get(varPollDelay)); err != nil {
 		return conf, settings.Usage("%s: %w", varPollDelay, err)
 	}
+	if conf.callbackAllow, err = callback.ParseAllow(get(varCallbackAllow)); err != nil {
+		return conf, settings.Usage("%s: %w", varCallbackAllow, err)
+	}
+	if list, err := callbackSecrets(); !errors.Is(err, callback.ErrNoSecret) {
+		if _, err := callback.ParseSecrets(list); err != nil {
+			return conf, settings.Usage("%s: %w", varCallbackSecret, err)
+		}
+	}
 	if err := readAddrs(&conf); err != nil {
 		return conf, err
 	}
@@ -237,8 +253,8 @@ func read(c *cli.Command) (config, error) {
 	}
 	for name := range strings.SplitSeq(get(varStages), ",") {
 		stage := tasks.Stage(strings.TrimSpace(name))
-		if !slices.Contains(tasks.Stages(), stage) {
-			return conf, settings.Usage("%s: no stage is called %q: want some of create,poll,download,cleanup", varStages, name)
+		if !slices.Contains(tasks.Served(), stage) {
+			return conf, settings.Usage("%s: no stage is called %q: want some of create,poll,download,cleanup,notify", varStages, name)
 		}
 		conf.handlers[stage] = c.Int(settings.FlagName(varConcurrency(stage)))
 	}

@@ -14,6 +14,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/callback"
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/metrics"
 	"github.com/seed-290c2414/hourglass/internal/pipeline"
@@ -48,6 +49,9 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
 	p.TraceBy(traces.Tracer())
 	p.ObserveBy(m)
+	calls := callback.New(callbackSecrets, c.callbackAllow, "hourglass/"+settings.Version())
+	defer calls.Close()
+	p.CallBy(calls)
 	health := newHealth(rdb, store, api)
 	m.Fleet(p, rdb, health.well, log)
 	health.routes(front.admin)

@@ -159,7 +159,7 @@ func (f *fleet) collect(ctx context.Context) ([]prometheus.Metric, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, stage := range tasks.Stages() {
+	for _, stage := range tasks.Served() {
 		if slices.Contains(queues, stage.Queue()) { // else no task and no worker has used it yet
 			seen = append(seen, f.queue(ctx, stage.Queue())...)
 		}

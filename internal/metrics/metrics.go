@@ -38,6 +38,7 @@ type Metrics struct {
 	copied   prometheus.Counter
 	kept     prometheus.Counter
 	found    *prometheus.CounterVec
+	notified *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	answers  *prometheus.HistogramVec
 }
@@ -62,18 +63,24 @@ func New() *Metrics {
 		refunded: counters("hourglass_credits_refunded_total", "Credits that the API has given back, or corrected its estimates by.", "operation"),
 		copied:   prometheus.NewCounter(prometheus.CounterOpts{Name: "hourglass_copied_bytes_total", Help: "Bytes of files that are in the store and proved."}),
 		kept:     prometheus.NewCounter(prometheus.CounterOpts{Name: "hourglass_remote_kept_total", Help: "Jobs that are done and whose remote project is kept for good, for a reason in their record."}),
+		notified: counters("hourglass_notices_total", "Tries to tell callers of their jobs, by the way and how they ended: sent, retried or given_up.", "way", "result"),
 		found:    counters("hourglass_sweeper_found_total", "Jobs that nothing moved any more and that were put back on the road, by what had become of their task.", "task"),
 		requests: counters("hourglass_api_requests_total", "Requests to the API and its media hosts, by route and status.", "route", "code"),
 		answers:  histograms("hourglass_api_answer_seconds", "Time until the API or a media host began to answer.", answerBounds, "route"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.settled, m.stages, m.noticed, m.charged, m.refunded, m.copied, m.kept, m.found, m.requests, m.answers,
+		m.settled, m.stages, m.noticed, m.charged, m.refunded, m.copied, m.kept, m.found, m.notified, m.requests, m.answers,
 	)
 	for _, op := range operations.All() {
 		m.kinds[op.Name] = string(op.Kind)
 		for _, outcome := range outcomes {
 			m.settled.WithLabelValues(op.Name, string(outcome))
+		}
+	}
+	for _, way := range []tasks.Way{tasks.WayURL, tasks.WayTask, tasks.WayStream} {
+		for _, how := range []pipeline.Telling{pipeline.Sent, pipeline.Retried, pipeline.GivenUp} {
+			m.notified.WithLabelValues(string(way), string(how))
 		}
 	}
 	for _, lost := range pipeline.Losts() {
@@ -148,6 +155,15 @@ func (m *Metrics) Found(lost pipeline.Lost) {
 		name = string(lost)
 	}
 	m.found.WithLabelValues(name).Inc()
+}
+
+// Notified counts a try to tell a caller.
+func (m *Metrics) Notified(way tasks.Way, how pipeline.Telling) {
+	name := other
+	if slices.Contains([]tasks.Way{tasks.WayURL, tasks.WayTask, tasks.WayStream}, way) {
+		name = string(way)
+	}
+	m.notified.WithLabelValues(name, string(how)).Inc()
 }
 
 // known returns an operation and its kind as they may stand in a label.

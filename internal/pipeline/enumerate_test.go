@@ -31,6 +31,7 @@ type tale struct {
 	lost    bool    // every task is lost once, so that the sweeper has to find the job
 	refused bool    // the API refuses the request for good
 	failing bool    // the render fails
+	told    bool    // somebody is told, by every way
 	inputs  bool    // the request names objects of a bucket
 }
 
@@ -43,6 +44,8 @@ func tales() []tale {
 		{name: "lost tasks", request: r[0], lost: true},
 		{name: "refused", request: r[2], layers: []layer{inRedis, inHTTP}, refused: true},
 		{name: "render fails", request: r[2], layers: []layer{inRedis, inHTTP}, failing: true},
+		{name: "told", request: r[2], layers: []layer{inRedis}, late: true, told: true},
+		{name: "told of a failure", request: r[2], layers: []layer{inRedis}, failing: true, lost: true, told: true},
 		{name: "inputs", request: fromBucket("inputs"), inputs: true},
 		// What Redis is asked is the same with every store.
 		{name: "multipart", request: r[0], layers: []layer{inHTTP, inStore}, inParts: true},
@@ -140,6 +143,9 @@ func (s tale) tell(t *testing.T, r recovery, faults ...fault) ending {
 		}
 	}()
 	accepted := true
+	if s.told {
+		s.request.Options.Notify = w.receiver.everyWay()
+	}
 	if s.bare {
 		w.submit(s.request)
 	} else {
@@ -167,6 +173,9 @@ func (s tale) world(t *testing.T) *world {
 	w := newWorldOn(t, o, time.Now(), store) // Submit goes by the real clock
 	if s.inputs {
 		w.withInputs(t)
+	}
+	if s.told {
+		w.receiver = newReceiver(t)
 	}
 	w.litter = func() []string { return unfinished(t, dir) }
 	w.stores = func(p *process) storage.Store { return storeGate{p, store} }

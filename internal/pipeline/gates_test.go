@@ -62,6 +62,9 @@ func (w *world) worker(p *process, key string) *Pipeline {
 	pipeline.now, pipeline.holds.now = w.clock, w.clock
 	pipeline.retried = func(context.Context) int { return w.tries }
 	pipeline.after = func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }
+	if w.receiver != nil {
+		pipeline.CallBy(w.receiver.sender)
+	}
 	return pipeline
 }
 

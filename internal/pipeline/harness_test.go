@@ -69,6 +69,8 @@ type world struct {
 	unproved []string          // deletes that came before the proof
 	frozen   bool              // a handler was overtaken by another one
 
+	receiver *listener // of notices; nil: nobody is told
+
 	tries   int     // how often the task that is handled has failed before, if the test knows
 	renders int     // the limit of the window; 0: none
 	rate    float64 // of the API's budget; 0: none
@@ -161,7 +163,7 @@ func (w *world) forward(d time.Duration) {
 func (w *world) waiting() []*asynq.TaskInfo {
 	w.t.Helper()
 	var all []*asynq.TaskInfo
-	for _, stage := range tasks.Stages() {
+	for _, stage := range tasks.Served() {
 		for _, in := range []struct {
 			state string
 			list  func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error)

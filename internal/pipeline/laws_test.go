@@ -151,6 +151,9 @@ func (w *world) checkEnd(id string, accepted bool) ending {
 	case err == nil:
 		end.job = w.checkLaws(id)
 		w.checkOutcome(end.job)
+		if w.receiver != nil {
+			w.checkTold(end.job)
+		}
 	case !errors.Is(err, tasks.ErrNotFound) || accepted:
 		w.t.Errorf("the job is lost: %v", err)
 	case w.fake.Totals().Creates > 0:

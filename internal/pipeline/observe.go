@@ -19,7 +19,20 @@ type Observer interface {
 
 	// Found tells of a job that nothing moved any more, by what had become of its task.
 	Found(Lost)
+
+	// Notified tells of a try to tell a caller of its job: Sent, Retried or GivenUp.
+	Notified(way tasks.Way, how Telling)
 }
+
+// Telling is how a try to tell a caller has ended.
+type Telling string
+
+// The ends of a try.
+const (
+	Sent    Telling = "sent"
+	Retried Telling = "retried" // it is tried again
+	GivenUp Telling = "given_up"
+)
 
 // Lost is what had become of the task of a job that the sweeper has put back on the road.
 type Lost string
@@ -44,6 +57,7 @@ type nobody struct{}
 func (nobody) Saved(_, _ *tasks.Job)                 {}
 func (nobody) Noticed(_ *tasks.Job, _ time.Duration) {}
 func (nobody) Found(Lost)                            {}
+func (nobody) Notified(tasks.Way, Telling)           {}
 
 // undeletedJobs is the set, beside those of the states, of jobs that are done but for their remote project. Such
 // a job enters it anew with every delete that fails.

@@ -15,11 +15,12 @@ import (
 
 // A witness writes down what it is told.
 type witness struct {
-	mu      sync.Mutex
-	steps   []string
-	credits int
-	noticed []time.Duration
-	found   []Lost
+	mu       sync.Mutex
+	steps    []string
+	credits  int
+	noticed  []time.Duration
+	notified []string
+	found    []Lost
 }
 
 func (w *witness) Saved(from, to *tasks.Job) {
@@ -35,6 +36,12 @@ func (w *witness) Noticed(_ *tasks.Job, within time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noticed = append(w.noticed, within)
+}
+
+func (w *witness) Notified(way tasks.Way, how Telling) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notified = append(w.notified, string(way)+" "+string(how))
 }
 
 func (w *witness) Found(lost Lost) {

@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/seed-290c2414/hourglass/internal/callback"
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/pace"
 	"github.com/seed-290c2414/hourglass/internal/records"
@@ -56,6 +57,8 @@ type Pipeline struct {
 	after     func(time.Duration) <-chan time.Time
 	retried   func(context.Context) int // how often the task has failed before
 	set       Settings
+	callbacks *callback.Sender
+	hosts     hosts
 	untidy    atomic.Bool // the store has refused to tidy, and somebody was told
 
 	uploads     chan struct{}   // one for each upload of an input that is under way; Serve says how many may be
@@ -78,6 +81,7 @@ func New(api *magichour.Client, store storage.Store, inputs *storage.Inputs, rdb
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		log:       log,
 		observer:  nobody{},
+		callbacks: callback.New(func() (string, error) { return "", callback.ErrNoSecret }, callback.Allow{}, "hourglass"),
 		now:       time.Now,
 		after:     time.After,
 		retried: func(ctx context.Context) int {

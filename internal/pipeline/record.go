@@ -121,7 +121,7 @@ func differ(a, b *tasks.Job) (bool, error) {
 // save writes a changed job at the record's revision.
 func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.Duration) error {
 	var ttl time.Duration
-	if job.State.Ended() && !undeleted(job) {
+	if job.State.Ended() && !undeleted(job) && !job.Untold() {
 		ttl = p.set.RecordTTL
 	}
 	return p.saveBy(ctx, r, job, in, func(data []byte) (string, error) {
@@ -135,6 +135,7 @@ func (p *Pipeline) save(ctx context.Context, r *record, job *tasks.Job, in time.
 func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in time.Duration, write func([]byte) (string, error)) error {
 	from, moves := r.job.State, r.rev == records.Absent || r.job.State != job.State
 	p.stamp(job, moves)
+	notices := job.Announce(r.job)
 	deadline, err := p.deadline(ctx, job, in)
 	if err != nil {
 		return err
@@ -161,6 +162,10 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	}
 	deleted := remotePending(r.job) && !remotePending(job)
 	p.moved(ctx, r, job, rev)
+	p.publish(ctx, notices)
+	if len(notices) > 0 {
+		p.notifyAll(ctx, job)
+	}
 	if !mayRender(job.State) && (mayRender(from) || from == job.State) {
 		p.leaveWindow(ctx, job.ID, job.Epoch)
 	}
@@ -212,6 +217,8 @@ func (p *Pipeline) deadline(ctx context.Context, job *tasks.Job, in time.Duratio
 			return "", err
 		}
 		return "", p.records.SetDeadline(ctx, job.ID, deleteAgainAfter)
+	case job.State.Settled() && job.Untold():
+		return "", p.records.SetDeadline(ctx, job.ID, grace)
 	case job.State.Settled():
 		return p.records.Deadline(ctx, job.ID)
 	}
@@ -237,7 +244,7 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 // leave forgets what is kept only for jobs on the road, once the record says that the job has left
 // it. May be repeated.
 func (p *Pipeline) leave(ctx context.Context, job *tasks.Job, seen records.Deadline) error {
-	if !job.State.Settled() || undeleted(job) {
+	if !job.State.Settled() || undeleted(job) || job.Untold() {
 		return nil
 	}
 	if job.State.Ended() {

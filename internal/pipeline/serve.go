@@ -33,6 +33,7 @@ type Servers struct {
 func (p *Pipeline) Serve(rdb redis.UniversalClient, handlers map[tasks.Stage]int, drain time.Duration) (*Servers, error) {
 	s := &Servers{drain: drain, callOff: p.stopUploads}
 	p.uploads = make(chan struct{}, max(handlers[tasks.StageCreate]/2, 1))
+	p.hosts.most = max(handlers[tasks.StageNotify]/4, 1)
 	for stage, n := range handlers {
 		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 			Concurrency:              n,

@@ -32,6 +32,9 @@ func (p *Pipeline) handle(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return p.unread(ctx, task, err)
 	}
+	if n, ok := payload.(*tasks.Notification); ok {
+		return p.notify(ctx, n)
+	}
 	r, err := p.find(ctx, payload)
 	if err != nil || r == nil {
 		return p.unread(ctx, task, err)

@@ -100,7 +100,7 @@ func (p *Pipeline) SweepEvery(ctx context.Context) {
 
 func (p *Pipeline) nameQueues(ctx context.Context) error {
 	var queues []any
-	for _, stage := range tasks.Stages() {
+	for _, stage := range tasks.Served() {
 		queues = append(queues, stage.Queue())
 	}
 	return p.records.NameQueues(ctx, queues...)
@@ -116,8 +116,13 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, er
 		return false, errors.Join(p.records.ClearDeadline(ctx, o.Job, o.Deadline), p.records.Clear(ctx, string(tasks.Pending), o.Job, strayAfter))
 	case err != nil:
 		return false, err
+	}
+	p.notifyAll(ctx, r.job)
+	switch {
 	case undeleted(r.job):
 		return false, p.putBack(ctx, r, deleteAgain)
+	case r.job.State.Settled() && r.job.Untold():
+		return false, p.sweepNotices(ctx, r)
 	case r.job.State.Ended():
 		// Saved once more: one that a caller has ended has no time to live yet.
 		return false, p.save(ctx, r, r.job.Clone(), 0)

@@ -20,6 +20,9 @@
 //	hourglass:{fleet}:upload:<id>     string, expires: a file that Magic Hour holds, as JSON
 //	hourglass:{fleet}:window:…        how many projects may render: see window.go
 //	hourglass:{fleet}:budget…         how many calls may be made: see budget.go
+//	hourglass:{fleet}:events          stream: what has become of jobs, see events.go
+//	hourglass:{fleet}:credits:…       what callers may spend: see credits.go
+//	hourglass:{fleet}:prices          hash: what a job of an operation was last charged
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
