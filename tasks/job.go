@@ -130,6 +130,8 @@ type Job struct {
 
 	Trace Trace `json:"trace,omitzero"` // where its spans belong
 
+	Unsent []Unsent `json:"unsent,omitempty"` // notices that are still to be told
+
 	// Later holds the fields that a later version has written and this one does not know. They
 	// are kept when the record is saved. Fields within fields are not: they need a new version.
 	Later map[string]json.RawMessage `json:"-"`
@@ -187,5 +189,6 @@ func (j *Job) Clone() *Job {
 	c.Orphans = slices.Clone(j.Orphans)
 	c.Earlier = slices.Clone(j.Earlier)
 	c.Inputs = slices.Clone(j.Inputs)
+	c.Unsent = slices.Clone(j.Unsent)
 	return &c
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,81 +26,6 @@ type Request struct {
 	Operation string          // name of the API's operation: "text-to-video"
 	Body      json.RawMessage // the request body of that operation, an object
 	Options   Options
-}
-
-// Options are the caller's wishes that are not part of the API's request.
-type Options struct {
-	// Overwrite allows replacing objects that stand where the job's files belong.
-	Overwrite bool `json:"overwrite,omitempty"`
-
-	// Priority and Tenant say in which order jobs are created that have to wait, since as many projects
-	// are rendering as the workers allow: first those of a higher priority, and within one in turn
-	// between the tenants. They have no effect otherwise.
-	Priority Priority `json:"priority,omitempty"`
-	Tenant   string   `json:"tenant,omitempty"` // on whose behalf: up to 64 of A-Z a-z 0-9 . _ -
-
-	// GiveUp is the age at which the job fails if it is unfinished, counted from the purchase once there is one;
-	// at least a minute. 0 is what the workers are set to.
-	GiveUp Duration `json:"give_up,omitempty"`
-}
-
-// A Duration is a time.Duration that JSON has as text, such as "36h".
-type Duration time.Duration
-
-// MarshalText writes d as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads what time.ParseDuration does.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = Duration(parsed)
-	return err
-}
-
-const leastGiveUp = Duration(time.Minute)
-
-// A Priority is how urgent a job is. The zero Priority is PriorityNormal. It can't be
-// changed once a job is submitted.
-type Priority string
-
-// The priorities of a job, the highest first.
-const (
-	PriorityHigh   Priority = "high"
-	PriorityNormal Priority = "normal"
-	PriorityLow    Priority = "low"
-)
-
-// Rank is 1 for PriorityHigh, 2 for PriorityNormal and 3 for PriorityLow.
-func (p Priority) Rank() int {
-	switch p {
-	case PriorityHigh:
-		return 1
-	case PriorityLow:
-		return 3
-	}
-	return 2
-}
-
-var validTenant = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
-
-func (o Options) check() error {
-	switch {
-	case !slices.Contains([]Priority{"", PriorityHigh, PriorityNormal, PriorityLow}, o.Priority):
-		return fmt.Errorf("priority %q: want high, normal or low", o.Priority)
-	case !validTenant.MatchString(o.Tenant):
-		return fmt.Errorf("tenant %q: want up to 64 of A-Z a-z 0-9 . _ -", o.Tenant)
-	case o.GiveUp != 0 && o.GiveUp < leastGiveUp:
-		return fmt.Errorf("give_up %s: want at least 1m", time.Duration(o.GiveUp))
-	}
-	return nil
-}
-
-// plain writes what is the default one way.
-func (o Options) plain() Options {
-	if o.Priority == PriorityNormal {
-		o.Priority = ""
-	}
-	return o
 }
 
 var (
@@ -188,7 +112,7 @@ func NewCreate(r Request) (*asynq.Task, error) {
 // Same reports whether two jobs came from the same request: equal canonical JSON of operation,
 // body and options.
 func (j *Job) Same(other *Job) bool {
-	return j.Operation == other.Operation && bytes.Equal(j.Body, other.Body) && j.Options == other.Options
+	return j.Operation == other.Operation && bytes.Equal(j.Body, other.Body) && j.Options.equal(other.Options)
 }
 
 // Canonical rewrites JSON so that equal values have equal bytes: members sorted, no white

@@ -42,6 +42,15 @@ func TestNewJobRefuses(t *testing.T) {
 		{"a tenant with a bar", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: "a|b"}}, "tenant"},
 		{"a tenant that is too long", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: strings.Repeat("x", 65)}}, "tenant"},
 		{"a give-up time that is too short", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{GiveUp: Duration(59 * time.Second)}}, "at least 1m"},
+		{"a key prefix that climbs", withOptions(Options{KeyPrefix: "../x"}), "key_prefix"},
+		{"a key prefix that ends in a slash", withOptions(Options{KeyPrefix: "acme/"}), "key_prefix"},
+		{"too much metadata", withOptions(Options{Metadata: map[string]string{"a": strings.Repeat("x", 4096)}}), "4097 bytes"},
+		{"metadata without a name", withOptions(Options{Metadata: map[string]string{"": "x"}}), "want a name"},
+		{"a callback that is no URL", withOptions(Options{Notify: Notify{URL: "ftp://example.com"}}), "notify.url"},
+		{"a callback with a password", withOptions(Options{Notify: Notify{URL: "https://u:p@example.com/"}}), "notify.url"},
+		{"a task for our own queue", withOptions(Options{Notify: Notify{Task: &NotifyTask{Queue: "hourglass-create", Type: "x"}}}), "notify.task"},
+		{"a task without a type", withOptions(Options{Notify: Notify{Task: &NotifyTask{Queue: "mine"}}}), "notify.task"},
+		{"a stream of Asynq's", withOptions(Options{Notify: Notify{Stream: "asynq:queues"}}), "notify.stream"},
 		{"a negative give-up time", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{GiveUp: Duration(-time.Hour)}}, "at least 1m"},
 		{"id that is a path", Request{ID: "../x", Operation: "text-to-video", Body: textToVideo("").Body}, "../x"},
 	}
@@ -142,4 +151,8 @@ func TestMadeID(t *testing.T) {
 		}
 		last = job.ID
 	}
+}
+
+func withOptions(o Options) Request {
+	return Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: o}
 }

@@ -91,7 +91,7 @@ func (b *batch) warn(number int, text string) {
 
 // add checks one line.
 func (b *batch) add(number int, text string) {
-	var fields, options map[string]json.RawMessage
+	var fields map[string]json.RawMessage
 	if err := decode([]byte(text), &fields); err != nil || fields == nil {
 		b.refuse(number, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err)))
 		return
@@ -100,13 +100,11 @@ func (b *batch) add(number int, text string) {
 	// Each by its exact name, unlike a struct, which would also take "ID".
 	err := errors.Join(
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
-		read(fields, "", "options", &options), read(options, "options.", "overwrite", &l.Options.Overwrite),
-		read(options, "options.", "priority", &l.Options.Priority), read(options, "options.", "tenant", &l.Options.Tenant),
-		read(options, "options.", "give_up", &l.Options.GiveUp),
+		readOptions(fields["options"], &l.Options),
 	)
 	if err == nil {
 		// Without its id, a line would be bought again each time: no misspelt field is passed over.
-		err = errors.Join(unknown(fields, "", "id", "operation", "body", "options"), unknown(options, "options.", "overwrite", "priority", "tenant", "give_up"))
+		err = unknown(fields, "", "id", "operation", "body", "options")
 	}
 	if err == nil && fields["id"] != nil && l.ID == "" {
 		err = errors.New("id: must not be empty; leave it out to have one made")
@@ -138,7 +136,11 @@ func read(fields map[string]json.RawMessage, path, name string, into any) error 
 		return nil
 	}
 	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Map: "an object", reflect.Int64: "a duration such as \"36h\""}
-	return fmt.Errorf("%s%s: must be %s", path, name, want[reflect.TypeOf(into).Elem().Kind()])
+	must := want[reflect.TypeOf(into).Elem().Kind()]
+	if reflect.TypeOf(into) == reflect.TypeFor[*map[string]string]() {
+		must += " of strings"
+	}
+	return fmt.Errorf("%s%s: must be %s", path, name, must)
 }
 
 // unknown refuses fields other than those known.

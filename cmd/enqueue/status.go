@@ -48,12 +48,7 @@ func printJob(w io.Writer, job *tasks.Job, asJSON bool) error {
 func printJSON(w io.Writer, job *tasks.Job) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(struct {
-		tasks.Status
-
-		Priority tasks.Priority `json:"priority,omitempty"`
-		Tenant   string         `json:"tenant,omitempty"`
-	}{job.Status, job.Options.Priority, job.Options.Tenant})
+	return e.Encode(job.View())
 }
 
 // timeLeft says an estimate in words. It is as old as the last poll.

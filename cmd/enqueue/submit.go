@@ -36,18 +36,14 @@ func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 An id makes the call safe to repeat: the same request under the same id is one job.
 
 ` + filesHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body, `PATH=VALUE`; the value is JSON if it parses as JSON, else a string ('\"12\"' for a string that looks like a number)"},
 			&cli.StringFlag{Name: "body", Usage: "the request body: `JSON`, @FILE, or - for standard input"},
 			&cli.StringFlag{Name: "id", Usage: "job `ID`; made if not given"},
-			&cli.BoolFlag{Name: "overwrite", Usage: "replace objects that stand where the job's files belong"},
-			&cli.StringFlag{Name: "priority", Usage: "high, normal or low: who is created first where jobs wait for HOURGLASS_MAX_RENDERS of the workers"},
-			&cli.StringFlag{Name: "tenant", Usage: "on whose behalf, a `NAME`: tenants take turns where jobs wait for HOURGLASS_MAX_RENDERS"},
-			&cli.DurationFlag{Name: "give-up", Usage: "the `AGE` at which the job fails if it is unfinished, instead of the workers' HOURGLASS_GIVE_UP"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for the end of the job"},
 			baseURLFlag(),
 			dryRunFlag(),
-		},
+		}, optionFlags()...),
 		// A comma is part of a prompt, not a separator.
 		DisableSliceFlagSeparator: true,
 		ShellComplete:             completeOperation,
@@ -183,9 +179,8 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 			return tasks.Request{}, settings.Usage("--id: %w", err)
 		}
 	}
-	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: tasks.Options{
-		Overwrite: c.Bool("overwrite"), Priority: tasks.Priority(c.String("priority")), Tenant: c.String("tenant"), GiveUp: tasks.Duration(c.Duration("give-up")),
-	}}, nil
+	options, err := optionsOf(c)
+	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: options}, err
 }
 
 func readBody(ctx context.Context, arg string, stdin io.Reader) ([]byte, error) {

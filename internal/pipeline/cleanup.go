@@ -42,6 +42,9 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	if err != nil {
 		return nil, err
 	}
+	if job.Options.KeepRemote {
+		return func(job *tasks.Job) outcome { return finish(job, tasks.RemoteKept, keptReason) }, nil
+	}
 	if slices.ContainsFunc(job.Sources, func(s tasks.Source) bool { return s.OpenEnded }) {
 		return func(job *tasks.Job) outcome {
 			return finish(job, tasks.RemoteKept, "the media host did not say how long a file is: its copy can't be proved to be whole")
@@ -52,6 +55,8 @@ func (p *Pipeline) cleanup(ctx context.Context, job *tasks.Job) (decision, error
 	}
 	return deleted(p.api.Delete(ctx, operations.Kind(job.Kind), job.ProjectID))
 }
+
+const keptReason = "the job says keep_remote"
 
 // notMovedOn is the last look before what can't be taken back, a DELETE or a write: a handler that was
 // frozen must not act when another one has sent the job back to be copied, or a person has canceled it.

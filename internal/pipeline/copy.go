@@ -97,7 +97,7 @@ func outputKey(job *tasks.Job, s tasks.Source, media *lazyMedia) (string, error)
 		}
 		ext = extension(s.Path, m.ContentType)
 	}
-	return job.ID + "/" + strconv.Itoa(s.N) + "." + ext, nil
+	return folder(job) + "/" + strconv.Itoa(s.N) + "." + ext, nil
 }
 
 func (p *Pipeline) put(ctx context.Context, job *tasks.Job, s tasks.Source, key string, m *magichour.Media, replace bool) (manifestFile, error) {

@@ -18,14 +18,16 @@ import (
 
 // A manifest is written beside the files of a job, last: where it stands, the set is complete.
 type manifest struct {
-	V              int            `json:"v"`
-	JobID          string         `json:"job_id"`
-	Operation      string         `json:"operation"`
-	Kind           string         `json:"kind"`
-	ProjectID      string         `json:"project_id"`
-	CreditsCharged int            `json:"credits_charged"`
-	CreatedAt      time.Time      `json:"created_at"`
-	Outputs        []manifestFile `json:"outputs"`
+	V              int               `json:"v"`
+	JobID          string            `json:"job_id"`
+	Operation      string            `json:"operation"`
+	Kind           string            `json:"kind"`
+	ProjectID      string            `json:"project_id"`
+	CreditsCharged int               `json:"credits_charged"`
+	CreatedAt      time.Time         `json:"created_at"`
+	Tenant         string            `json:"tenant,omitempty"`
+	Metadata       map[string]string `json:"metadata,omitempty"` // the caller's own
+	Outputs        []manifestFile    `json:"outputs"`
 }
 
 type manifestFile struct {
@@ -36,12 +38,16 @@ type manifestFile struct {
 
 const longestManifest = 1 << 20 // bytes
 
-func manifestKey(job *tasks.Job) string { return job.ID + "/manifest.json" }
+// folder is where the files of a job are, below the store's own prefix.
+func folder(job *tasks.Job) string { return path.Join(job.Options.KeyPrefix, job.ID) }
+
+func manifestKey(job *tasks.Job) string { return folder(job) + "/manifest.json" }
 
 func newManifest(job *tasks.Job, files []manifestFile) manifest {
 	return manifest{
 		V: tasks.Version, JobID: job.ID, Operation: job.Operation, Kind: job.Kind,
-		ProjectID: job.ProjectID, CreditsCharged: job.CreditsCharged, CreatedAt: job.CreatedAt, Outputs: files,
+		ProjectID: job.ProjectID, CreditsCharged: job.CreditsCharged, CreatedAt: job.CreatedAt,
+		Tenant: job.Options.Tenant, Metadata: job.Options.Metadata, Outputs: files,
 	}
 }
 
@@ -97,7 +103,7 @@ func (p *Pipeline) proveManifest(ctx context.Context, job *tasks.Job) (manifest,
 		return m, fmt.Errorf("%w: the manifest is of another job or project, or empty", errUnproved)
 	}
 	for _, f := range m.Outputs {
-		o, err := p.store.Head(ctx, job.ID+"/"+path.Base(f.Key))
+		o, err := p.store.Head(ctx, folder(job)+"/"+path.Base(f.Key))
 		if errors.Is(err, fs.ErrNotExist) {
 			return m, fmt.Errorf("%w: %s is missing", errUnproved, f.Key)
 		}

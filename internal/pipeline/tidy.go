@@ -19,7 +19,7 @@ const (
 func (p *Pipeline) tidyJob(ctx context.Context, job *tasks.Job) {
 	ctx, cancel := context.WithTimeout(ctx, tidyJobIn)
 	defer cancel()
-	p.tidy(ctx, job.ID, 0)
+	p.tidy(ctx, folder(job), 0)
 }
 
 // tidyStore does the same for jobs that never came back, in one worker of the fleet at a time.
@@ -33,14 +33,14 @@ func (p *Pipeline) tidyStore(ctx context.Context) {
 
 // tidy fails no job: what it leaves is found an hour later, or by the bucket's own rule. One warning
 // is enough, since the usual reason is a right that is not granted.
-func (p *Pipeline) tidy(ctx context.Context, prefix string, age time.Duration) {
-	removed, err := p.store.Tidy(ctx, prefix, age)
+func (p *Pipeline) tidy(ctx context.Context, folder string, age time.Duration) {
+	removed, err := p.store.Tidy(ctx, folder, age)
 	switch {
 	case err == nil && removed > 0:
-		p.log.InfoContext(ctx, "removed what copies that were cut short had left", "below", prefix, "count", removed)
+		p.log.InfoContext(ctx, "removed what copies that were cut short had left", "below", folder, "count", removed)
 	case err != nil && p.untidy.CompareAndSwap(false, true):
 		p.log.WarnContext(ctx, "copies that were cut short can't be removed; said once", "reason", err)
 	case err != nil:
-		p.log.DebugContext(ctx, "copies that were cut short can't be removed", "below", prefix, "reason", err)
+		p.log.DebugContext(ctx, "copies that were cut short can't be removed", "below", folder, "reason", err)
 	}
 }

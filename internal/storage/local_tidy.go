@@ -12,23 +12,23 @@ import (
 )
 
 // Tidy implements Store.
-func (l *local) Tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error) {
-	if prefix != "" {
-		err = checkKey(prefix)
+func (l *local) Tidy(ctx context.Context, folder string, age time.Duration) (removed int, err error) {
+	if folder != "" {
+		err = checkKey(folder)
 	}
 	if err == nil {
 		err = l.inRoot(func(root *os.Root) (err error) {
-			removed, err = tidyFolder(ctx, root, cmp.Or(prefix, "."), age)
+			removed, err = tidyFolder(ctx, root, cmp.Or(folder, "."), age)
 			return err
 		})
 	}
 	if err != nil {
-		return removed, fmt.Errorf("tidy %q in %s: %w", prefix, l.dir, err)
+		return removed, fmt.Errorf("tidy %q in %s: %w", folder, l.dir, err)
 	}
 	return removed, nil
 }
 
-// tidyFolder looks into a folder and all below. What vanishes meanwhile is gone, as wanted.
+// tidyFolder looks into a folder, and of the root into all below. What vanishes meanwhile is gone, as wanted.
 func tidyFolder(ctx context.Context, root *os.Root, folder string, age time.Duration) (removed int, err error) {
 	var errs []error
 	note := func(err error) {
@@ -38,6 +38,9 @@ func tidyFolder(ctx context.Context, root *os.Root, folder string, age time.Dura
 	}
 	err = fs.WalkDir(root.FS(), folder, func(path string, entry fs.DirEntry, err error) error {
 		note(err)
+		if err == nil && entry.IsDir() && path != folder && folder != "." {
+			return fs.SkipDir // of another job, whose key prefix is this one's id
+		}
 		if err != nil || ctx.Err() != nil || entry.IsDir() || !isTemporary(entry.Name()) {
 			return ctx.Err()
 		}

@@ -15,15 +15,15 @@ import (
 )
 
 // Tidy implements Store.
-func (b *bucket) Tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error) {
-	if prefix != "" {
-		err = checkKey(prefix)
+func (b *bucket) Tidy(ctx context.Context, folder string, age time.Duration) (removed int, err error) {
+	if folder != "" {
+		err = checkKey(folder)
 	}
 	if err == nil {
-		removed, err = b.tidy(ctx, b.below(prefix), age)
+		removed, err = b.tidy(ctx, folder, age)
 	}
 	if err != nil {
-		return removed, b.failed("tidy", prefix, err)
+		return removed, b.failed("tidy", folder, err)
 	}
 	return removed, nil
 }
@@ -37,8 +37,9 @@ func (b *bucket) below(folder string) string {
 }
 
 // tidy aborts page by page.
-func (b *bucket) tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error) {
+func (b *bucket) tidy(ctx context.Context, folder string, age time.Duration) (removed int, err error) {
 	var errs []error
+	prefix := b.below(folder)
 	page := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix}
 	for {
 		out, err := b.client.ListMultipartUploads(ctx, page)
@@ -49,7 +50,11 @@ func (b *bucket) tidy(ctx context.Context, prefix string, age time.Duration) (re
 			return removed, errors.Join(append(errs, readable(err))...)
 		}
 		for _, upload := range out.Uploads {
-			if !b.isOurs(aws.ToString(upload.Key)) || !olderThan(aws.ToTime(upload.Initiated), age) {
+			key := aws.ToString(upload.Key)
+			if folder != "" && strings.Contains(strings.TrimPrefix(key, prefix), "/") { // of another job, whose key prefix is this one's id
+				continue
+			}
+			if !b.isOurs(key) || !olderThan(aws.ToTime(upload.Initiated), age) {
 				continue
 			}
 			if err := b.abortListed(ctx, upload); err != nil {
@@ -73,9 +78,9 @@ func (b *bucket) abortListed(ctx context.Context, upload types.MultipartUpload) 
 	return fmt.Errorf("abort upload of %s: %w", aws.ToString(upload.Key), readable(err))
 }
 
-// ourKey is the form of the keys that copies in parts have: the id of a job, the number of an output, an
-// extension. A bucket may be shared with programs whose uploads take longer than ours.
-var ourKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
+// ourKey is the form of the keys that copies in parts have: folders, the last one the id of a job, the number of an
+// output, an extension. A bucket may be shared with programs whose uploads take longer than ours.
+var ourKey = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*/)+[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
 
 func (b *bucket) isOurs(fullKey string) bool {
 	key, ok := strings.CutPrefix(fullKey, b.below(""))

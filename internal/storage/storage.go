@@ -29,12 +29,12 @@ type Store interface {
 	// fs.ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
 
-	// Tidy removes what copies that were cut short have left below a prefix ("" is all, else
-	// the key of a folder): uploads begun, or temporary files last written to, longer ago than
+	// Tidy removes what copies that were cut short have left in a folder, not in those below it;
+	// "" is the whole store: uploads begun, or temporary files last written to, longer ago than
 	// age; 0 takes all. It touches no object, and nothing that is not ours by its name. What it
 	// can't remove does not keep it from the rest. A copy that is under way and that old fails,
 	// as if its connection had broken. Safe to repeat.
-	Tidy(ctx context.Context, prefix string, age time.Duration) (removed int, err error)
+	Tidy(ctx context.Context, folder string, age time.Duration) (removed int, err error)
 
 	// Check tries whether this store can be reached and written, and says how its copies are
 	// proved. Its error says what to do.

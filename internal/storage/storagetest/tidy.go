@@ -21,6 +21,7 @@ func tidy(t *testing.T, store storage.Store) {
 	}
 	cut := begin(t, store, "j1/2.mp4", body)
 	other := begin(t, store, "j10/1.mp4", body)
+	below := begin(t, store, "j1/j3/1.mp4", body)
 	for _, folder := range []string{"j1", ""} {
 		if n, err := store.Tidy(t.Context(), folder, time.Hour); n != 0 || err != nil {
 			t.Errorf("too young, in %q: got %d, %v; want none", folder, n, err)
@@ -33,11 +34,11 @@ func tidy(t *testing.T, store storage.Store) {
 		t.Error("a copy that was taken away: got success")
 	}
 	wantNone(t, store, "j1/2.mp4")
-	if err := other.end(); err != nil {
-		t.Errorf("a copy in another folder: %v", err)
+	if err := errors.Join(other.end(), below.end()); err != nil {
+		t.Errorf("copies in another folder and in one below: %v", err)
 	}
 	put(t, store, "j1/2.mp4", body, storage.PutOptions{})
-	begun := []*begun{begin(t, store, "j1/3.mp4", body), begin(t, store, "j2/1.mp4", body)}
+	begun := []*begun{begin(t, store, "j1/3.mp4", body), begin(t, store, "of/acme/j2/1.mp4", body)}
 	if n := tidyUntil(t, store, "", 2); n != 2 {
 		t.Errorf("everywhere: got %d, want 2", n)
 	}
