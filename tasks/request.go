@@ -63,8 +63,8 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	if err := CheckID(r.ID); err != nil {
 		return nil, invalid("id", err)
 	}
-	if err := r.Options.check(); err != nil {
-		return nil, invalid("options", err)
+	if wrong := r.Options.check(); len(wrong) > 0 {
+		return nil, &InvalidError{Problems: wrong}
 	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {
