@@ -17,7 +17,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/operations"
 )
 
-// A Request is what a caller asks for.
+// A Request is what a caller asks for, in its general form. NewRequest makes one of a typed body.
 type Request struct {
 	// ID is the job's id and the caller's idempotency key: the same request under the same
 	// id is one job. Empty: a new, time-ordered one is made. See CheckID for what is allowed.
@@ -26,6 +26,8 @@ type Request struct {
 	Operation string          // name of the API's operation: "text-to-video"
 	Body      json.RawMessage // the request body of that operation, an object
 	Options   Options
+
+	bodyErr error // why NewRequest has no Body
 }
 
 var (
@@ -65,6 +67,9 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	}
 	if wrong := r.Options.check(); len(wrong) > 0 {
 		return nil, &InvalidError{Problems: wrong}
+	}
+	if r.bodyErr != nil {
+		return nil, invalid("body", r.bodyErr)
 	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {
