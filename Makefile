@@ -21,7 +21,7 @@ build: ## build the programs into ./bin
 test: ## run all tests, on real servers; ARGS='-run Name ./internal/pipeline' for some
 	@scripts/install-tools
 	go vet ./...
-	go test -race -timeout 9m $(or $(ARGS),./...)
+	go test -race -p 4 -timeout 9m $(or $(ARGS),./...)
 	$(if $(ARGS),,go test -timeout 5m -run '^(TestFaults|TestPairsOfFaults|TestLargeFile|TestS3AnyRequestFails)$$' ./internal/pipeline ./internal/storage)
 	$(if $(ARGS),,go test -timeout 5m ./internal/pace/... ./internal/records)
 	$(if $(ARGS),,go test -C test -timeout 5m ./deploy/ ./network/)

@@ -101,13 +101,18 @@ func openS3(t *testing.T, server testservers.S3, url string, more ...storage.AWS
 // openS3With is openS3 with a bound for the memory of copies.
 func openS3With(t *testing.T, server testservers.S3, url string, memory int64, more ...storage.AWSOption) storage.Store {
 	t.Helper()
-	store, err := storage.Open(t.Context(), url, storage.Options{PathStyle: true, CopyMemory: memory, AWS: append([]storage.AWSOption{
-		config.WithBaseEndpoint(server.Endpoint),
-		config.WithRegion(server.Region),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, "")),
-	}, more...)})
+	store, err := storage.Open(t.Context(), url, options(server, memory, more...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return store
+}
+
+// options reach a server; memory is the bound for copies, 0 the default one.
+func options(server testservers.S3, memory int64, more ...storage.AWSOption) storage.Options {
+	return storage.Options{PathStyle: true, CopyMemory: memory, AWS: append([]storage.AWSOption{
+		config.WithBaseEndpoint(server.Endpoint),
+		config.WithRegion(server.Region),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, "")),
+	}, more...)}
 }

@@ -50,11 +50,7 @@ func (b *bucket) tidy(ctx context.Context, folder string, age time.Duration) (re
 			return removed, errors.Join(append(errs, readable(err))...)
 		}
 		for _, upload := range out.Uploads {
-			key := aws.ToString(upload.Key)
-			if folder != "" && strings.Contains(strings.TrimPrefix(key, prefix), "/") { // of another job, whose key prefix is this one's id
-				continue
-			}
-			if !b.isOurs(key) || !olderThan(aws.ToTime(upload.Initiated), age) {
+			if !b.isOurs(folder, aws.ToString(upload.Key)) || !olderThan(aws.ToTime(upload.Initiated), age) {
 				continue
 			}
 			if err := b.abortListed(ctx, upload); err != nil {
@@ -78,11 +74,21 @@ func (b *bucket) abortListed(ctx context.Context, upload types.MultipartUpload) 
 	return fmt.Errorf("abort upload of %s: %w", aws.ToString(upload.Key), readable(err))
 }
 
-// ourKey is the form of the keys that copies in parts have: folders, the last one the id of a job, the number of an
-// output, an extension. A bucket may be shared with programs whose uploads take longer than ours.
-var ourKey = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*/)+[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
+// The form of the names that copies in parts have, and of the keys where the folder is not known: the id of a job, the
+// number of an output, an extension. A bucket may be shared with programs whose uploads take longer than ours, so of
+// jobs with a key prefix nothing is taken but in their own folder.
+var (
+	ourName = regexp.MustCompile(`^[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
+	ourKey  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[1-9][0-9]*\.[A-Za-z0-9]{1,8}$`)
+)
 
-func (b *bucket) isOurs(fullKey string) bool {
-	key, ok := strings.CutPrefix(fullKey, b.below(""))
-	return ok && (key == probeKey+"-parts" || checkKey(key) == nil && ourKey.MatchString(key))
+func (b *bucket) isOurs(folder, fullKey string) bool {
+	key, ok := strings.CutPrefix(fullKey, b.below(folder))
+	switch {
+	case !ok:
+		return false
+	case folder != "":
+		return ourName.MatchString(key)
+	}
+	return key == probeKey+"-parts" || checkKey(key) == nil && ourKey.MatchString(key)
 }

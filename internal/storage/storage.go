@@ -30,7 +30,7 @@ type Store interface {
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
 
 	// Tidy removes what copies that were cut short have left in a folder, not in those below it;
-	// "" is the whole store: uploads begun, or temporary files last written to, longer ago than
+	// "" is those of the whole store whose job has no key prefix: uploads begun, or temporary files last written to, longer ago than
 	// age; 0 takes all. It touches no object, and nothing that is not ours by its name. What it
 	// can't remove does not keep it from the rest. A copy that is under way and that old fails,
 	// as if its connection had broken. Safe to repeat.
