@@ -29,7 +29,7 @@ func (f Filter) takes(job *Job) bool {
 // It reads an index of jobs by state and the records that it finds there, a page at a time, and
 // never looks at the keys of Redis; a filter by state reads the jobs of that state only. A job
 // that changes its state meanwhile may be missed, or come out of order. A record that can't be read
-// comes as an error in its place; an error of Redis ends the list. May be repeated.
+// comes as an error in its place; an error of Redis, which is ErrUnavailable, ends the list. May be repeated.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		l := &listing{client: c, filter: f, seen: map[string]bool{}}
@@ -43,7 +43,7 @@ func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 		for !l.over {
 			page, err := l.page(ctx)
 			if err != nil {
-				yield(nil, err)
+				yield(nil, ofRedis(ctx, err))
 				return
 			}
 			for _, found := range page {
