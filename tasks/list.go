@@ -13,6 +13,7 @@ import (
 type Filter struct {
 	States    []State   // in one of these states; none: in any
 	Operation string    // of this operation
+	Tenant    string    // on whose behalf; "": anybody's
 	Since     time.Time // whose state changed at this time or later
 	Held      bool      // that are held, but not those that only wait for their turn
 }
@@ -20,7 +21,7 @@ type Filter struct {
 // takes looks at the record; when its state changed is told by the index, in fill.
 func (f Filter) takes(job *Job) bool {
 	return (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
-		(f.Operation == "" || f.Operation == job.Operation) && (!f.Held || job.Hold != nil && job.Hold.Code != WindowFull)
+		(f.Operation == "" || f.Operation == job.Operation) && (f.Tenant == "" || f.Tenant == job.Options.Tenant) && (!f.Held || job.Hold != nil && job.Hold.Code != WindowFull)
 }
 
 // List returns the jobs that have a record, the one whose state changed last first. A job that was
@@ -32,14 +33,7 @@ func (f Filter) takes(job *Job) bool {
 // comes as an error in its place; an error of Redis, which is ErrUnavailable, ends the list. May be repeated.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
-		l := &listing{client: c, filter: f, seen: map[string]bool{}}
-		states := f.States
-		if len(states) == 0 {
-			states = States()
-		}
-		for _, state := range states {
-			l.shelves = append(l.shelves, &shelf{state: state, more: true})
-		}
+		l := c.listing(f, cursor{})
 		for !l.over {
 			page, err := l.page(ctx)
 			if err != nil {
@@ -55,6 +49,58 @@ func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	}
 }
 
+// Page is List in parts, for callers that come back: it returns up to limit jobs from where the cursor says, "" from
+// the start, and the cursor of the next part, "" at the end. A part may be shorter than the limit, and even empty: of
+// many jobs only so many are looked at in a call. Records that can't be read are left out. A cursor that Page has not
+// made is ErrInvalid.
+func (c *Client) Page(ctx context.Context, f Filter, from string, limit int) (jobs []*Job, next string, err error) {
+	at, err := parseCursor(from)
+	if err != nil {
+		return nil, "", err
+	}
+	l := c.listing(f, at)
+	for looked := 0; !l.over && looked < lookAtMost; looked += listPage {
+		page, err := l.page(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, found := range page {
+			if found.err != nil {
+				continue
+			}
+			if len(jobs) == limit {
+				return jobs, at.String(), nil
+			}
+			jobs = append(jobs, found.job)
+			at = at.after(found)
+		}
+		at = at.upTo(l.last)
+	}
+	if l.over {
+		return jobs, "", nil
+	}
+	return jobs, at.String(), nil
+}
+
+// lookAtMost is how many entries of the index a part may cost.
+const lookAtMost = 10_000
+
+// listing begins a walk.
+func (c *Client) listing(f Filter, at cursor) *listing {
+	l := &listing{client: c, filter: f, seen: map[string]bool{}}
+	for _, id := range at.IDs {
+		l.seen[id] = true
+	}
+	states := f.States
+	if len(states) == 0 {
+		states = States()
+	}
+	for _, state := range states {
+		l.shelves = append(l.shelves, &shelf{state: state, more: true, from: at.At})
+	}
+	return l
+}
+
 // listPage is how many entries are read at once.
 const listPage = 500
 
@@ -64,6 +110,7 @@ type listing struct {
 	filter  Filter
 	shelves []*shelf
 	seen    map[string]bool // jobs that were looked at
+	last    place           // that was looked at
 	over    bool
 }
 
@@ -77,6 +124,7 @@ type shelf struct {
 
 // found is a job, or why its record can't be read.
 type found struct {
+	place
 	job *Job
 	err error
 }
@@ -96,7 +144,8 @@ func (l *listing) page(ctx context.Context) ([]found, error) {
 		}
 		entry := next.entries[0]
 		next.entries = next.entries[1:]
-		ids, places = append(ids, entry.Job), append(places, place{next.state, entry})
+		l.last = place{next.state, entry}
+		ids, places = append(ids, entry.Job), append(places, l.last)
 	}
 	texts, err := l.client.records.LoadAll(ctx, ids)
 	if err != nil {
@@ -106,7 +155,7 @@ func (l *listing) page(ctx context.Context) ([]found, error) {
 	for i, text := range texts {
 		job, err := l.look(ctx, places[i], text)
 		if !l.seen[ids[i]] && (err != nil || job != nil && l.filter.takes(job)) {
-			page = append(page, found{job, err})
+			page = append(page, found{places[i], job, err})
 		}
 		l.seen[ids[i]] = true
 	}

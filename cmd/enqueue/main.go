@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	for _, c := range commands {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job, or operation"})
 	}
-	commands = append(commands, schemaCommand(stdout))
+	commands = append(commands, schemaCommand(stdout), serveCommand(stderr), tokenCommand(stdout, stderr))
 	root := &cli.Command{
 		Name:        "enqueue",
 		Usage:       "hand jobs to Hourglass and see what became of them",

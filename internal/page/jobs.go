@@ -134,6 +134,7 @@ func (p *pages) file(w http.ResponseWriter, r *http.Request, v Visitor) error {
 		return fmt.Errorf("open output %d of job %s: %w", n, job.ID, err)
 	}
 	defer func() { _ = body.Close() }()
+	w = &patient{w, http.NewResponseController(w)}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Cache-Control", "private, max-age=3600")
@@ -167,3 +168,21 @@ func shows(o tasks.Output) string {
 	}
 	return ""
 }
+
+// patient lets an answer take as long as somebody reads it: the server's own limit is for all of an answer.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+// standsStill is how long a reader may take for what was written.
+const standsStill = 30 * time.Second
+
+// Write implements http.ResponseWriter.
+func (p *patient) Write(text []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(standsStill))
+	return p.ResponseWriter.Write(text)
+}
+
+// Unwrap lets http.ResponseController through.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }

@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/testservers"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// TestBudget: a token spends no more a day than it may, by what jobs have cost as soon as that is known.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	tick := func() { s.day = s.day.Add(settleEvery) }
+	s.day = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	if left := s.want(202, "POST", "/v1/jobs", "poor", video("a", "")).Header().Get("Credits-Left"); left != "50" {
+		t.Errorf("left of 100 after a guess of 50: %s", left)
+	}
+	s.want(200, "POST", "/v1/jobs", "poor", video("a", "")) // the same: no second reservation
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	w := s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
+	if after, _ := strconv.Atoi(w.Header().Get("Retry-After")); after != 12*3600+1 || problemOf(t, w).Code != "budget" {
+		t.Errorf("got %v %s", w.Header(), w.Body)
+	}
+	s.want(404, "GET", "/v1/jobs/c", "poor", "")
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Rendering, "p", 20 })
+	tick()
+	if left := s.want(202, "POST", "/v1/jobs", "poor", video("c", "")).Header().Get("Credits-Left"); left != "10" {
+		t.Errorf("left of 100 after 20, 50 and what 20 has taught: %s", left)
+	}
+	s.change("a", func(j *tasks.Job) { j.CreditsCharged = 35 }) // video is corrected at its end
+	tick()
+	s.want(429, "POST", "/v1/jobs", "poor", video("d", ""))
+	s.change("b", failedBeforeItsCreate)
+	tick()
+	s.want(200, "POST", "/v1/jobs/b/retry", "poor", "") // bought after all
+	s.want(429, "POST", "/v1/jobs", "poor", video("d", ""))
+	s.want(202, "POST", "/v1/jobs", "acme", video("e", "")) // who has no budget
+	s.change("b", failedBeforeItsCreate)
+	s.change("c", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Rendering, "q", 60 })
+	tick()
+	s.want(429, "POST", "/v1/jobs/b/retry", "poor", "")
+	s.day = s.day.Add(24 * time.Hour)
+	s.want(202, "POST", "/v1/jobs", "poor", video("f", ""))
+}
+
+// TestUnknownKeepsItsReservation: what may have been charged counts.
+func TestUnknownKeepsItsReservation(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	s.change("a", func(j *tasks.Job) {
+		failedBeforeItsCreate(j)
+		j.Attempts = []tasks.Attempt{{Token: "x", At: time.Now()}}
+	})
+	s.day = s.day.Add(settleEvery)
+	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
+}
+
+// TestRefusedCostsNothing: what was not accepted gives back what was reserved.
+func TestRefusedCostsNothing(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "rival", video("taken", ""))
+	for range 5 {
+		s.want(409, "POST", "/v1/jobs", "poor", video("taken", ""))
+		s.want(422, "POST", "/v1/jobs", "poor", `{"operation":"text-to-video","body":{}}`)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+}
+
+// TestBudgetOfTwoServers: many at once, at two servers over a real Redis, get no more than there is.
+func TestBudgetOfTwoServers(t *testing.T) {
+	t.Parallel()
+	redis := testservers.Redis(t)
+	one, two := newServiceOn(t, redis), newServiceOn(t, redis)
+	var accepted atomic.Int32
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if w := []*service{one, two}[i%2].ask("POST", "/v1/jobs", "poor", video(fmt.Sprint("j", i), "")); w.Code == 202 {
+				accepted.Add(1)
+			} else if w.Code != 429 {
+				t.Errorf("got %d: %s", w.Code, w.Body)
+			}
+		})
+	}
+	all.Wait()
+	if accepted.Load() != 2 {
+		t.Errorf("%d jobs were accepted, at 50 credits each of 100", accepted.Load())
+	}
+}

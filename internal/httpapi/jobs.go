@@ -1,0 +1,301 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-290c2414/hourglass/internal/operations"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// A request is what is handed in. It is a line of a batch, too.
+type request struct {
+	ID        string          `json:"id"`
+	Operation string          `json:"operation"`
+	Body      json.RawMessage `json:"body"`
+	Options   tasks.Options   `json:"options"`
+}
+
+func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
+	var q request
+	if err := decode(r, &q); err != nil {
+		return err
+	}
+	wanted, err := q.of(c, r.Header.Get("Idempotency-Key"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(r.Context())
+	defer cancel()
+	fresh, err := tasks.NewJob(wanted, a.Now())
+	if err != nil {
+		return err
+	}
+	wanted.ID = fresh.ID
+	standing, err := a.Client.Check(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if standing == nil {
+		status = http.StatusAccepted
+		if err := a.reserve(ctx, w, c, fresh); err != nil {
+			return err
+		}
+	}
+	job, err := a.Client.Submit(ctx, wanted)
+	if errors.Is(err, tasks.ErrExists) || errors.Is(err, tasks.ErrInvalid) {
+		return errors.Join(err, a.release(ctx, c, wanted.ID))
+	}
+	if err != nil {
+		return err // it may be accepted: what is reserved stays
+	}
+	w.Header().Set("Location", "/v1/jobs/"+job.ID)
+	writeJSON(w, status, job.View())
+	return nil
+}
+
+// of is the request of a caller: for its own tenant, under the id that body or header name.
+func (q request) of(c Caller, key string) (tasks.Request, error) {
+	switch {
+	case key != "" && q.ID != "" && key != q.ID:
+		return tasks.Request{}, problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: "Idempotency-Key and id differ: give one of them", Errors: []tasks.Problem{{Path: "id", Message: "must be the Idempotency-Key, or missing"}}}
+	case key != "":
+		q.ID = key
+	}
+	if c.Tenant != Everyone {
+		if q.Options.Tenant != "" && q.Options.Tenant != c.Tenant {
+			return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant + ": leave options.tenant out"}
+		}
+		q.Options.Tenant = c.Tenant
+	}
+	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil
+}
+
+// decode reads a body of JSON. A field that nobody knows is refused: misspelt, it costs money.
+func decode(r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "want Content-Type: application/json"}
+	}
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return fmt.Errorf("read the body: %w", unlessTooLarge(err))
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err = d.Decode(into)
+	if err == nil && d.More() {
+		err = errors.New("more than one value")
+	}
+	if err == nil {
+		return nil
+	}
+	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body: " + strings.TrimPrefix(err.Error(), "json: ")}
+	var wrong *json.UnmarshalTypeError
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case unknown:
+		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
+		p.Errors = []tasks.Problem{{Path: strings.Trim(name, `"`), Message: "unknown field: GET /v1/openapi.json says what there is"}}
+	case errors.As(err, &wrong) && wrong.Field != "":
+		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
+		p.Errors = []tasks.Problem{{Path: wrong.Field, Message: "must not be a " + wrong.Value}}
+	}
+	return p
+}
+
+// unlessTooLarge is an error of reading what a caller sends: its own, but for the bound.
+func unlessTooLarge(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body ended early, or came too slowly"}
+}
+
+// find returns a job that the caller may know of. Of another tenant's it is said what is said of none.
+func (a *API) find(ctx context.Context, id string, c Caller) (*tasks.Job, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	job, err := a.Client.Job(ctx, id)
+	if errors.Is(err, tasks.ErrInvalid) || err == nil && !c.Sees(job) {
+		return nil, notFound
+	}
+	return job, err
+}
+
+func (a *API) job(w http.ResponseWriter, r *http.Request, c Caller) error {
+	job, err := a.find(r.Context(), r.PathValue("id"), c)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, job.View())
+	return nil
+}
+
+func (a *API) cancel(w http.ResponseWriter, r *http.Request, c Caller) error {
+	job, err := a.find(r.Context(), r.PathValue("id"), c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(r.Context())
+	defer cancel()
+	if job, err = a.Client.Cancel(ctx, job.ID); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, job.View())
+	return nil
+}
+
+// retry takes an empty body for one that asks for nothing.
+func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
+	var q struct {
+		Recreate bool `json:"recreate"`
+	}
+	if r.ContentLength != 0 {
+		if err := decode(r, &q); err != nil {
+			return err
+		}
+	}
+	job, err := a.find(r.Context(), r.PathValue("id"), c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(r.Context())
+	defer cancel()
+	if err := job.Clone().Retry(q.Recreate, a.Now()); err != nil {
+		return err // before anything is reserved
+	}
+	if q.Recreate || job.ProjectID == "" {
+		if err := a.reserve(ctx, w, c, job); err != nil {
+			return err
+		}
+	}
+	if job, err = a.Client.Retry(ctx, job.ID, q.Recreate); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, job.View())
+	return nil
+}
+
+const (
+	listed     = 50
+	listAtMost = 200
+)
+
+// A page is part of a list.
+type page struct {
+	Jobs []tasks.View `json:"jobs"`
+	Next string       `json:"next,omitempty"` // the cursor of the next page; missing at the end
+}
+
+func (a *API) list(w http.ResponseWriter, r *http.Request, c Caller) error {
+	filter, limit, err := a.filter(r, c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(r.Context())
+	defer cancel()
+	jobs, next, err := a.Client.Page(ctx, filter, r.URL.Query().Get("cursor"), limit)
+	if errors.Is(err, tasks.ErrInvalid) {
+		return wrongQuery("cursor", "want what next has said")
+	}
+	if err != nil {
+		return err
+	}
+	p := page{Jobs: []tasks.View{}, Next: next}
+	for _, job := range jobs {
+		p.Jobs = append(p.Jobs, job.View())
+	}
+	writeJSON(w, http.StatusOK, p)
+	return nil
+}
+
+func wrongQuery(name, message string) error {
+	return problem{Status: http.StatusBadRequest, Code: "malformed", Detail: name + ": " + message, Errors: []tasks.Problem{{Path: name, Message: message}}}
+}
+
+// filter reads the query of a list.
+func (a *API) filter(r *http.Request, c Caller) (f tasks.Filter, limit int, err error) {
+	q := r.URL.Query()
+	for name := range q {
+		if !slices.Contains([]string{"state", "operation", "tenant", "since", "limit", "cursor"}, name) {
+			return f, 0, wrongQuery(name, "want state, operation, tenant, since, limit or cursor")
+		}
+	}
+	f.Operation, f.Tenant = q.Get("operation"), c.Tenant
+	if c.Tenant == Everyone {
+		f.Tenant = q.Get("tenant")
+	} else if t := q.Get("tenant"); t != "" && t != c.Tenant {
+		return f, 0, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant}
+	}
+	if _, known := operations.Lookup(f.Operation); f.Operation != "" && !known {
+		return f, 0, wrongQuery("operation", operations.Unknown(f.Operation))
+	}
+	for _, name := range q["state"] {
+		for state := range strings.SplitSeq(name, ",") {
+			if !slices.Contains(tasks.States(), tasks.State(state)) {
+				return f, 0, wrongQuery("state", fmt.Sprintf("no state is called %q", state))
+			}
+			f.States = append(f.States, tasks.State(state))
+		}
+	}
+	if text := q.Get("since"); text != "" {
+		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
+			return f, 0, wrongQuery("since", "want a time such as 2026-11-25T06:00:00Z")
+		}
+	}
+	limit = listed
+	if text := q.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > listAtMost {
+			return f, 0, wrongQuery("limit", fmt.Sprintf("want a number from 1 to %d", listAtMost))
+		}
+	}
+	return f, limit, nil
+}
+
+// An offer is an operation that can be asked for.
+type offer struct {
+	Name           string          `json:"name"`
+	Kind           operations.Kind `json:"kind"`
+	TypicalSeconds float64         `json:"typical_seconds"`
+	Assets         []string        `json:"assets"`
+	Rules          []string        `json:"rules"`
+	Schema         json.RawMessage `json:"schema,omitempty"` // of the body, in JSON Schema 2020-12
+}
+
+func offerOf(o operations.Operation) offer {
+	return offer{Name: o.Name, Kind: o.Kind, TypicalSeconds: o.Typical.Seconds(), Assets: append([]string{}, o.Assets...), Rules: append([]string{}, o.Rules()...)}
+}
+
+func (a *API) operations(w http.ResponseWriter, _ *http.Request, _ Caller) error {
+	all := struct {
+		Operations []offer `json:"operations"`
+	}{}
+	for _, o := range operations.All() {
+		all.Operations = append(all.Operations, offerOf(o))
+	}
+	writeJSON(w, http.StatusOK, all)
+	return nil
+}
+
+func (a *API) operation(w http.ResponseWriter, r *http.Request, _ Caller) error {
+	o, known := operations.Lookup(r.PathValue("name"))
+	if !known {
+		return problem{Status: http.StatusNotFound, Code: "not_found", Detail: operations.Unknown(r.PathValue("name"))}
+	}
+	one := offerOf(o)
+	one.Schema = o.Schema()
+	writeJSON(w, http.StatusOK, one)
+	return nil
+}

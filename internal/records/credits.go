@@ -1,0 +1,105 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Budget is what a caller may spend on a day. What its jobs cost is known only when they are bought, so they are
+// reserved for at a guess, and settled later.
+type Budget struct {
+	Name string // whose
+	Day  string // 2026-11-25, UTC
+}
+
+// budgetsKept is how long the reservations of a day are kept: jobs of its last minute are settled on the next.
+const budgetsKept = 72 * time.Hour
+
+// total stands among the job ids of a budget; none begins with a colon.
+const total = ":total"
+
+func (b Budget) reserved() string { return "hourglass:{fleet}:credits:" + b.Name + ":" + b.Day }
+func (b Budget) open() string     { return b.reserved() + ":open" }
+
+var reserve = redis.NewScript(`
+local had = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
+local all = tonumber(redis.call('HGET', KEYS[1], ':total') or '0')
+local want = math.max(tonumber(ARGV[2]) - had, 0)
+local left = tonumber(ARGV[3]) - all
+if want > left then return {0, math.max(left, 0)} end
+redis.call('HSET', KEYS[1], ARGV[1], had + want)
+redis.call('HINCRBY', KEYS[1], ':total', want)
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return {1, left - want}
+`)
+
+// Reserve sets credits aside for a job, unless that takes the budget over its limit, and returns what is left of it.
+// A job that has them already gets no more. May be repeated.
+func (s *Store) Reserve(ctx context.Context, b Budget, job string, credits, limit int) (left int, ok bool, err error) {
+	answer, err := reserve.Run(ctx, s.rdb, []string{b.reserved(), b.open()}, job, credits, limit, budgetsKept.Milliseconds()).Int64Slice()
+	if err != nil {
+		return 0, false, fmt.Errorf("reserve credits for job %s: %w", job, err)
+	}
+	return int(answer[1]), answer[0] == 1, nil
+}
+
+var settle = redis.NewScript(`
+local had = redis.call('HGET', KEYS[1], ARGV[1])
+if not had then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HINCRBY', KEYS[1], ':total', tonumber(ARGV[2]) - tonumber(had))
+if ARGV[3] == '1' then redis.call('SREM', KEYS[2], ARGV[1]) end
+return 1
+`)
+
+// Settle puts what a job has cost in the place of what was reserved for it; closed says that it will not change any
+// more. A job without a reservation has none afterwards. May be repeated.
+func (s *Store) Settle(ctx context.Context, b Budget, job string, credits int, closed bool) error {
+	if err := settle.Run(ctx, s.rdb, []string{b.reserved(), b.open()}, job, credits, closed).Err(); err != nil {
+		return fmt.Errorf("settle the credits of job %s: %w", job, err)
+	}
+	return nil
+}
+
+// Unsettled returns up to n jobs of a budget that are not settled, any of them.
+func (s *Store) Unsettled(ctx context.Context, b Budget, n int) ([]string, error) {
+	jobs, err := s.rdb.SRandMemberN(ctx, b.open(), int64(n)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look for jobs to settle: %w", err)
+	}
+	return jobs, nil
+}
+
+// Spent returns what is reserved and spent of a budget.
+func (s *Store) Spent(ctx context.Context, b Budget) (int, error) {
+	n, err := s.rdb.HGet(ctx, b.reserved(), total).Int()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("look at the credits of %s: %w", b.Name, err)
+	}
+	return n, nil
+}
+
+const prices = "hourglass:{fleet}:prices"
+
+// Price returns what a job of the operation was last charged; 0 if that is not known.
+func (s *Store) Price(ctx context.Context, operation string) (int, error) {
+	n, err := s.rdb.HGet(ctx, prices, operation).Int()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("look for the price of %s: %w", operation, err)
+	}
+	return n, nil
+}
+
+// LearnPrice remembers what a job of the operation was charged.
+func (s *Store) LearnPrice(ctx context.Context, operation string, credits int) error {
+	if err := s.rdb.HSet(ctx, prices, operation, credits).Err(); err != nil {
+		return fmt.Errorf("remember the price of %s: %w", operation, err)
+	}
+	return nil
+}
