@@ -54,6 +54,7 @@ func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 // many jobs only so many are looked at in a call. Records that can't be read are left out. A cursor that Page has not
 // made is ErrInvalid.
 func (c *Client) Page(ctx context.Context, f Filter, from string, limit int) (jobs []*Job, next string, err error) {
+	defer markRedis(ctx, &err)
 	at, err := parseCursor(from)
 	if err != nil {
 		return nil, "", err

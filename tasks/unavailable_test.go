@@ -11,12 +11,16 @@ import (
 
 // calls are the methods of a Client that ask Redis.
 var calls = map[string]func(ctx context.Context, c *Client) error{
-	"Submit":  func(ctx context.Context, c *Client) error { _, err := c.Submit(ctx, textToVideo("j1")); return err },
-	"Check":   func(ctx context.Context, c *Client) error { _, err := c.Check(ctx, textToVideo("j1")); return err },
-	"Job":     func(ctx context.Context, c *Client) error { _, err := c.Job(ctx, "j1"); return err },
-	"Cancel":  func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, "j1"); return err },
-	"Retry":   func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, "j1", false); return err },
-	"Resolve": func(ctx context.Context, c *Client) error { _, err := c.Resolve(ctx, "j1", Resolution{Project: "p"}); return err },
+	"Submit": func(ctx context.Context, c *Client) error { _, err := c.Submit(ctx, textToVideo("j1")); return err },
+	"Check":  func(ctx context.Context, c *Client) error { _, err := c.Check(ctx, textToVideo("j1")); return err },
+	"Job":    func(ctx context.Context, c *Client) error { _, err := c.Job(ctx, "j1"); return err },
+	"Cancel": func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, "j1"); return err },
+	"Retry":  func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, "j1", false); return err },
+	"Resolve": func(ctx context.Context, c *Client) error {
+		_, err := c.Resolve(ctx, "j1", Resolution{Project: "p"})
+		return err
+	},
+	"Page": func(ctx context.Context, c *Client) error { _, _, err := c.Page(ctx, Filter{}, "", 1); return err },
 	"List": func(ctx context.Context, c *Client) error {
 		for _, err := range c.List(ctx, Filter{}) {
 			return err
