@@ -12,7 +12,7 @@ type AIClothesChanger struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIClothesChangerAssets is what stands under assets in a AIClothesChanger.
+// AIClothesChangerAssets is what stands under assets in AIClothesChanger.
 type AIClothesChangerAssets struct {
 	// GarmentFilePath is an image of the garment. Required.
 	GarmentFilePath string `json:"garment_file_path,omitempty"`

@@ -15,13 +15,13 @@ type AIFaceEditor struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIFaceEditorAssets is what stands under assets in a AIFaceEditor.
+// AIFaceEditorAssets is what stands under assets in AIFaceEditor.
 type AIFaceEditorAssets struct {
 	// ImageFilePath is an image. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`
 }
 
-// AIFaceEditorStyle is what stands under style in a AIFaceEditor.
+// AIFaceEditorStyle is what stands under style in AIFaceEditor.
 type AIFaceEditorStyle struct {
 	// EnhanceFace improves the face. By default false.
 	EnhanceFace bool `json:"enhance_face,omitempty"`

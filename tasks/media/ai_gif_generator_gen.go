@@ -15,7 +15,7 @@ type AIGIFGenerator struct {
 	OutputFormat OutputFormat `json:"output_format,omitempty"`
 }
 
-// AIGIFGeneratorStyle is what stands under style in a AIGIFGenerator.
+// AIGIFGeneratorStyle is what stands under style in AIGIFGenerator.
 type AIGIFGeneratorStyle struct {
 	// Prompt says in words what is wanted. Required. At most 500 characters.
 	Prompt string `json:"prompt,omitempty"`

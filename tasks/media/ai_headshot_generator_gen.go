@@ -15,13 +15,13 @@ type AIHeadshotGenerator struct {
 	Style AIHeadshotGeneratorStyle `json:"style,omitzero"`
 }
 
-// AIHeadshotGeneratorAssets is what stands under assets in a AIHeadshotGenerator.
+// AIHeadshotGeneratorAssets is what stands under assets in AIHeadshotGenerator.
 type AIHeadshotGeneratorAssets struct {
 	// ImageFilePath is an image. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`
 }
 
-// AIHeadshotGeneratorStyle is what stands under style in a AIHeadshotGenerator.
+// AIHeadshotGeneratorStyle is what stands under style in AIHeadshotGenerator.
 type AIHeadshotGeneratorStyle struct {
 	// Prompt says in words what is wanted.
 	Prompt string `json:"prompt,omitempty"`

@@ -28,13 +28,13 @@ type AIImageEditor struct {
 	Resolution Resolution `json:"resolution,omitempty"`
 }
 
-// AIImageEditorAssets is what stands under assets in a AIImageEditor.
+// AIImageEditorAssets is what stands under assets in AIImageEditor.
 type AIImageEditorAssets struct {
-	// ImageFilePaths are images. At most 10.
+	// ImageFilePaths are images to work from. At most 10.
 	ImageFilePaths []string `json:"image_file_paths,omitempty"`
 }
 
-// AIImageEditorStyle is what stands under style in a AIImageEditor.
+// AIImageEditorStyle is what stands under style in AIImageEditor.
 type AIImageEditorStyle struct {
 	// Prompt says in words what is wanted. Required. At most 15000 characters.
 	Prompt string `json:"prompt,omitempty"`

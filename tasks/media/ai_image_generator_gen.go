@@ -25,12 +25,13 @@ type AIImageGenerator struct {
 	Resolution Resolution `json:"resolution,omitempty"`
 }
 
-// AIImageGeneratorStyle is what stands under style in a AIImageGenerator.
+// AIImageGeneratorStyle is what stands under style in AIImageGenerator.
 type AIImageGeneratorStyle struct {
 	// Prompt says in words what is wanted. Required.
 	Prompt string `json:"prompt,omitempty"`
 
-	// Tool is the purpose of the image. One of 35: see enqueue schema. By default general.
+	// Tool is the purpose of the image. One of 35, which enqueue schema ai-image-generator lists. By default
+	// general.
 	Tool string `json:"tool,omitempty"`
 }
 

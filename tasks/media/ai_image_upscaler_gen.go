@@ -18,13 +18,13 @@ type AIImageUpscaler struct {
 	Style AIImageUpscalerStyle `json:"style,omitzero"`
 }
 
-// AIImageUpscalerAssets is what stands under assets in a AIImageUpscaler.
+// AIImageUpscalerAssets is what stands under assets in AIImageUpscaler.
 type AIImageUpscalerAssets struct {
 	// ImageFilePath is an image. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`
 }
 
-// AIImageUpscalerStyle is what stands under style in a AIImageUpscaler.
+// AIImageUpscalerStyle is what stands under style in AIImageUpscaler.
 type AIImageUpscalerStyle struct {
 	// Mode is how it is done. Known are pro, preserve, balanced, creative.
 	Mode string `json:"mode,omitempty"`

@@ -12,7 +12,7 @@ type AIMemeGenerator struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIMemeGeneratorStyle is what stands under style in a AIMemeGenerator.
+// AIMemeGeneratorStyle is what stands under style in AIMemeGenerator.
 type AIMemeGeneratorStyle struct {
 	// Template is the picture of the meme. Required. Known are Random, Drake Hotline Bling, Galaxy Brain, Two
 	// Buttons, Gru's Plan, Tuxedo Winnie The Pooh, Is This a Pigeon, Panik Kalm Panik, Disappointed Guy, Waiting

@@ -15,7 +15,7 @@ type AIQRCodeGenerator struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIQRCodeGeneratorStyle is what stands under style in a AIQRCodeGenerator.
+// AIQRCodeGeneratorStyle is what stands under style in AIQRCodeGenerator.
 type AIQRCodeGeneratorStyle struct {
 	// ArtStyle is the style of the picture, in words. Required.
 	ArtStyle string `json:"art_style,omitempty"`

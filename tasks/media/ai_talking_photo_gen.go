@@ -26,7 +26,7 @@ type AITalkingPhoto struct {
 	Style AITalkingPhotoStyle `json:"style,omitzero"`
 }
 
-// AITalkingPhotoAssets is what stands under assets in a AITalkingPhoto.
+// AITalkingPhotoAssets is what stands under assets in AITalkingPhoto.
 type AITalkingPhotoAssets struct {
 	// AudioFilePath is an audio file. Required.
 	AudioFilePath string `json:"audio_file_path,omitempty"`
@@ -35,7 +35,7 @@ type AITalkingPhotoAssets struct {
 	ImageFilePath string `json:"image_file_path,omitempty"`
 }
 
-// AITalkingPhotoStyle is what stands under style in a AITalkingPhoto.
+// AITalkingPhotoStyle is what stands under style in AITalkingPhoto.
 type AITalkingPhotoStyle struct {
 	// GenerationMode is how it is rendered. Known are realistic, prompted, pro, standard, stable, expressive. By
 	// default realistic.

@@ -28,13 +28,13 @@ type AIVideoEditor struct {
 	StartSeconds float64 `json:"start_seconds,omitempty"`
 }
 
-// AIVideoEditorAssets is what stands under assets in a AIVideoEditor.
+// AIVideoEditorAssets is what stands under assets in AIVideoEditor.
 type AIVideoEditorAssets struct {
 	// VideoFilePath is a video. Required.
 	VideoFilePath string `json:"video_file_path,omitempty"`
 }
 
-// AIVideoEditorStyle is what stands under style in a AIVideoEditor.
+// AIVideoEditorStyle is what stands under style in AIVideoEditor.
 type AIVideoEditorStyle struct {
 	// Prompt says in words what is wanted. Required.
 	Prompt string `json:"prompt,omitempty"`

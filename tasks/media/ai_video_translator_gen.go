@@ -12,7 +12,8 @@ type AIVideoTranslator struct {
 	// after start_seconds. Must be at most 30 s after start_seconds.
 	EndSeconds float64 `json:"end_seconds"`
 
-	// TargetLanguage is the language to translate into. Required. One of 53: see enqueue schema.
+	// TargetLanguage is the language to translate into. Required. One of 53, which enqueue schema
+	// ai-video-translator lists.
 	TargetLanguage string `json:"target_language,omitempty"`
 
 	// Name is what the project is called at Magic Hour, beside the id of the job.
@@ -25,7 +26,7 @@ type AIVideoTranslator struct {
 	StartSeconds float64 `json:"start_seconds,omitempty"`
 }
 
-// AIVideoTranslatorAssets is what stands under assets in a AIVideoTranslator.
+// AIVideoTranslatorAssets is what stands under assets in AIVideoTranslator.
 type AIVideoTranslatorAssets struct {
 	// VideoFilePath is a video. Required.
 	VideoFilePath string `json:"video_file_path,omitempty"`

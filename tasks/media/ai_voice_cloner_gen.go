@@ -15,13 +15,13 @@ type AIVoiceCloner struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIVoiceClonerAssets is what stands under assets in a AIVoiceCloner.
+// AIVoiceClonerAssets is what stands under assets in AIVoiceCloner.
 type AIVoiceClonerAssets struct {
 	// AudioFilePath is an audio file. Required.
 	AudioFilePath string `json:"audio_file_path,omitempty"`
 }
 
-// AIVoiceClonerStyle is what stands under style in a AIVoiceCloner.
+// AIVoiceClonerStyle is what stands under style in AIVoiceCloner.
 type AIVoiceClonerStyle struct {
 	// Prompt is the text that is spoken. Required. At most 1000 characters.
 	Prompt string `json:"prompt,omitempty"`

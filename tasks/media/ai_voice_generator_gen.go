@@ -12,12 +12,12 @@ type AIVoiceGenerator struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AIVoiceGeneratorStyle is what stands under style in a AIVoiceGenerator.
+// AIVoiceGeneratorStyle is what stands under style in AIVoiceGenerator.
 type AIVoiceGeneratorStyle struct {
 	// Prompt is the text that is spoken. Required. Must have at most 1000 characters.
 	Prompt string `json:"prompt,omitempty"`
 
-	// VoiceName is the voice. Required. One of 492: see enqueue schema.
+	// VoiceName is the voice. Required. One of 492, which enqueue schema ai-voice-generator lists.
 	VoiceName string `json:"voice_name,omitempty"`
 }
 

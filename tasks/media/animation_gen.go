@@ -27,7 +27,7 @@ type Animation struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AnimationAssets is what stands under assets in a Animation.
+// AnimationAssets is what stands under assets in Animation.
 type AnimationAssets struct {
 	// AudioSource says where the audio is, if any. Required. One of none, file, youtube.
 	AudioSource AudioSource `json:"audio_source,omitempty"`
@@ -42,12 +42,12 @@ type AnimationAssets struct {
 	YouTubeURL string `json:"youtube_url,omitempty"`
 }
 
-// AnimationStyle is what stands under style in a Animation.
+// AnimationStyle is what stands under style in Animation.
 type AnimationStyle struct {
-	// ArtStyle is the style by name. Required. One of 47: see enqueue schema.
+	// ArtStyle is the style by name. Required. One of 47, which enqueue schema animation lists.
 	ArtStyle string `json:"art_style,omitempty"`
 
-	// CameraEffect is how the camera moves. Required. One of 52: see enqueue schema.
+	// CameraEffect is how the camera moves. Required. One of 52, which enqueue schema animation lists.
 	CameraEffect string `json:"camera_effect,omitempty"`
 
 	// PromptType says where the prompt comes from. Required. Known are custom, use_lyrics, ai_choose.

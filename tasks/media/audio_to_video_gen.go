@@ -25,7 +25,7 @@ type AudioToVideo struct {
 	Style AudioToVideoStyle `json:"style,omitzero"`
 }
 
-// AudioToVideoAssets is what stands under assets in a AudioToVideo.
+// AudioToVideoAssets is what stands under assets in AudioToVideo.
 type AudioToVideoAssets struct {
 	// AudioFilePath is an audio file. Required.
 	AudioFilePath string `json:"audio_file_path,omitempty"`
@@ -34,7 +34,7 @@ type AudioToVideoAssets struct {
 	ImageFilePath string `json:"image_file_path,omitempty"`
 }
 
-// AudioToVideoStyle is what stands under style in a AudioToVideo.
+// AudioToVideoStyle is what stands under style in AudioToVideo.
 type AudioToVideoStyle struct {
 	// Prompt says in words what is wanted.
 	Prompt string `json:"prompt,omitempty"`

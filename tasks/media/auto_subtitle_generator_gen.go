@@ -22,13 +22,13 @@ type AutoSubtitleGenerator struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AutoSubtitleGeneratorAssets is what stands under assets in a AutoSubtitleGenerator.
+// AutoSubtitleGeneratorAssets is what stands under assets in AutoSubtitleGenerator.
 type AutoSubtitleGeneratorAssets struct {
 	// VideoFilePath is a video. Required.
 	VideoFilePath string `json:"video_file_path,omitempty"`
 }
 
-// AutoSubtitleGeneratorStyle is what stands under style in a AutoSubtitleGenerator.
+// AutoSubtitleGeneratorStyle is what stands under style in AutoSubtitleGenerator.
 type AutoSubtitleGeneratorStyle struct {
 	// CustomConfig says in detail what Template says in a word.
 	CustomConfig AutoSubtitleGeneratorCustomConfig `json:"custom_config,omitzero"`
@@ -38,7 +38,7 @@ type AutoSubtitleGeneratorStyle struct {
 	Template string `json:"template,omitempty"`
 }
 
-// AutoSubtitleGeneratorCustomConfig is what stands under style.custom_config in a AutoSubtitleGenerator.
+// AutoSubtitleGeneratorCustomConfig is what stands under style.custom_config in AutoSubtitleGenerator.
 type AutoSubtitleGeneratorCustomConfig struct {
 	// Font is the name of the font.
 	Font string `json:"font,omitempty"`

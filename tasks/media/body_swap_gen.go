@@ -15,7 +15,7 @@ type BodySwap struct {
 	Name string `json:"name,omitempty"`
 }
 
-// BodySwapAssets is what stands under assets in a BodySwap.
+// BodySwapAssets is what stands under assets in BodySwap.
 type BodySwapAssets struct {
 	// PersonFilePath is an image of the person. Required.
 	PersonFilePath string `json:"person_file_path,omitempty"`

@@ -25,7 +25,7 @@ type CharacterReplace struct {
 	Style CharacterReplaceStyle `json:"style,omitzero"`
 }
 
-// CharacterReplaceAssets is what stands under assets in a CharacterReplace.
+// CharacterReplaceAssets is what stands under assets in CharacterReplace.
 type CharacterReplaceAssets struct {
 	// ImageFilePath is an image of the person who comes in. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`
@@ -34,7 +34,7 @@ type CharacterReplaceAssets struct {
 	VideoFilePath string `json:"video_file_path,omitempty"`
 }
 
-// CharacterReplaceStyle is what stands under style in a CharacterReplace.
+// CharacterReplaceStyle is what stands under style in CharacterReplace.
 type CharacterReplaceStyle struct {
 	// Mode is how it is done. Known are replace, animate.
 	Mode string `json:"mode,omitempty"`
@@ -46,7 +46,7 @@ type CharacterReplaceStyle struct {
 	SelectionMode string `json:"selection_mode,omitempty"`
 }
 
-// CharacterReplacePoint is what stands under style.points[] in a CharacterReplace.
+// CharacterReplacePoint is what stands under style.points[] in CharacterReplace.
 type CharacterReplacePoint struct {
 	// PositionX is how far to the right the point is. Required. At least 0.
 	PositionX int `json:"position_x"`

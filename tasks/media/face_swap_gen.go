@@ -22,7 +22,7 @@ type FaceSwap struct {
 	Style FaceSwapStyle `json:"style,omitzero"`
 }
 
-// FaceSwapAssets is what stands under assets in a FaceSwap.
+// FaceSwapAssets is what stands under assets in FaceSwap.
 type FaceSwapAssets struct {
 	// VideoSource says where the video is. Required. One of file, youtube.
 	VideoSource VideoSource `json:"video_source,omitempty"`
@@ -46,7 +46,7 @@ type FaceSwapAssets struct {
 	YouTubeURL string `json:"youtube_url,omitempty"`
 }
 
-// FaceSwapFaceMapping is what stands under assets.face_mappings[] in a FaceSwap.
+// FaceSwapFaceMapping is what stands under assets.face_mappings[] in FaceSwap.
 type FaceSwapFaceMapping struct {
 	// NewFace is an image of the face that replaces it. Required.
 	NewFace string `json:"new_face,omitempty"`
@@ -56,7 +56,7 @@ type FaceSwapFaceMapping struct {
 	OriginalFace string `json:"original_face,omitempty"`
 }
 
-// FaceSwapStyle is what stands under style in a FaceSwap.
+// FaceSwapStyle is what stands under style in FaceSwap.
 type FaceSwapStyle struct {
 	// Version is that of the effect. Known are v1, v2, default.
 	Version string `json:"version,omitempty"`

@@ -12,7 +12,7 @@ type FaceSwapPhoto struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FaceSwapPhotoAssets is what stands under assets in a FaceSwapPhoto.
+// FaceSwapPhotoAssets is what stands under assets in FaceSwapPhoto.
 type FaceSwapPhotoAssets struct {
 	// TargetFilePath is the image whose faces are replaced. Required.
 	TargetFilePath string `json:"target_file_path,omitempty"`
@@ -30,7 +30,7 @@ type FaceSwapPhotoAssets struct {
 	SourceFilePath string `json:"source_file_path,omitempty"`
 }
 
-// FaceSwapPhotoFaceMapping is what stands under assets.face_mappings[] in a FaceSwapPhoto.
+// FaceSwapPhotoFaceMapping is what stands under assets.face_mappings[] in FaceSwapPhoto.
 type FaceSwapPhotoFaceMapping struct {
 	// NewFace is an image of the face that replaces it. Required.
 	NewFace string `json:"new_face,omitempty"`

@@ -15,7 +15,7 @@ type HeadSwap struct {
 	Name string `json:"name,omitempty"`
 }
 
-// HeadSwapAssets is what stands under assets in a HeadSwap.
+// HeadSwapAssets is what stands under assets in HeadSwap.
 type HeadSwapAssets struct {
 	// BodyFilePath is the image whose body stays. Required.
 	BodyFilePath string `json:"body_file_path,omitempty"`

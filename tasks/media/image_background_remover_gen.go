@@ -12,7 +12,7 @@ type ImageBackgroundRemover struct {
 	Name string `json:"name,omitempty"`
 }
 
-// ImageBackgroundRemoverAssets is what stands under assets in a ImageBackgroundRemover.
+// ImageBackgroundRemoverAssets is what stands under assets in ImageBackgroundRemover.
 type ImageBackgroundRemoverAssets struct {
 	// ImageFilePath is an image. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`

@@ -31,7 +31,7 @@ type ImageToVideo struct {
 	Style ImageToVideoStyle `json:"style,omitzero"`
 }
 
-// ImageToVideoAssets is what stands under assets in a ImageToVideo.
+// ImageToVideoAssets is what stands under assets in ImageToVideo.
 type ImageToVideoAssets struct {
 	// ImageFilePath is the image that becomes a video. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`
@@ -40,7 +40,7 @@ type ImageToVideoAssets struct {
 	EndImageFilePath string `json:"end_image_file_path,omitempty"`
 }
 
-// ImageToVideoStyle is what stands under style in a ImageToVideo.
+// ImageToVideoStyle is what stands under style in ImageToVideo.
 type ImageToVideoStyle struct {
 	// Prompt says in words what is wanted.
 	Prompt string `json:"prompt,omitempty"`

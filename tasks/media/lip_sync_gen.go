@@ -25,7 +25,7 @@ type LipSync struct {
 	Style LipSyncStyle `json:"style,omitzero"`
 }
 
-// LipSyncAssets is what stands under assets in a LipSync.
+// LipSyncAssets is what stands under assets in LipSync.
 type LipSyncAssets struct {
 	// AudioFilePath is an audio file. Required.
 	AudioFilePath string `json:"audio_file_path,omitempty"`
@@ -40,7 +40,7 @@ type LipSyncAssets struct {
 	YouTubeURL string `json:"youtube_url,omitempty"`
 }
 
-// LipSyncStyle is what stands under style in a LipSync.
+// LipSyncStyle is what stands under style in LipSync.
 type LipSyncStyle struct {
 	// GenerationMode is how it is rendered. Known are lite, standard, pro. By default lite.
 	GenerationMode string `json:"generation_mode,omitempty"`

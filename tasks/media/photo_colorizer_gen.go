@@ -12,7 +12,7 @@ type PhotoColorizer struct {
 	Name string `json:"name,omitempty"`
 }
 
-// PhotoColorizerAssets is what stands under assets in a PhotoColorizer.
+// PhotoColorizerAssets is what stands under assets in PhotoColorizer.
 type PhotoColorizerAssets struct {
 	// ImageFilePath is an image. Required.
 	ImageFilePath string `json:"image_file_path,omitempty"`

@@ -31,7 +31,7 @@ type TextToVideo struct {
 	Resolution Resolution `json:"resolution,omitempty"`
 }
 
-// TextToVideoStyle is what stands under style in a TextToVideo.
+// TextToVideoStyle is what stands under style in TextToVideo.
 type TextToVideoStyle struct {
 	// Prompt says in words what is wanted. Required. At most 2000 characters.
 	Prompt string `json:"prompt,omitempty"`

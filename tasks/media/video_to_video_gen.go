@@ -26,7 +26,7 @@ type VideoToVideo struct {
 	Name string `json:"name,omitempty"`
 }
 
-// VideoToVideoAssets is what stands under assets in a VideoToVideo.
+// VideoToVideoAssets is what stands under assets in VideoToVideo.
 type VideoToVideoAssets struct {
 	// VideoSource says where the video is. Required. One of file, youtube.
 	VideoSource VideoSource `json:"video_source,omitempty"`
@@ -38,9 +38,9 @@ type VideoToVideoAssets struct {
 	YouTubeURL string `json:"youtube_url,omitempty"`
 }
 
-// VideoToVideoStyle is what stands under style in a VideoToVideo.
+// VideoToVideoStyle is what stands under style in VideoToVideo.
 type VideoToVideoStyle struct {
-	// ArtStyle is the style by name. Required. One of 75: see enqueue schema.
+	// ArtStyle is the style by name. Required. One of 75, which enqueue schema video-to-video lists.
 	ArtStyle string `json:"art_style,omitempty"`
 
 	// Model is what renders. Known are Dreamshaper, Absolute Reality, Flat 2D Anime, Soft Anime, Kaywaii, Western

@@ -63,7 +63,7 @@ var fields = map[string]string{
 	"face_mappings": "say which face replaces which",
 
 	"image_file_path":            "is an image",
-	"image_file_paths":           "are images",
+	"image_file_paths":           "are images to work from",
 	"video_file_path":            "is a video",
 	"audio_file_path":            "is an audio file",
 	"end_image_file_path":        "is the image that the video ends with",

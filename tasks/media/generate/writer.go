@@ -93,7 +93,7 @@ func (w *writer) goType(field, path string, s *schema) (string, func() error) {
 	case s.is("object"):
 		name := goName(w.operation.Name) + goName(field)
 		return name, func() error {
-			return w.object(name, fmt.Sprintf("%s is what stands under %s in a %s.", name, path, goName(w.operation.Name)), path, s)
+			return w.object(name, fmt.Sprintf("%s is what stands under %s in %s.", name, path, goName(w.operation.Name)), path, s)
 		}
 	case s.is("array"):
 		one := strings.TrimSuffix(field, "s")
@@ -154,7 +154,7 @@ func (w *writer) words(field, path string, parent, s *schema) (string, error) {
 	if slices.Contains(parent.Required, field) {
 		sentences = append(sentences, "Required")
 	}
-	sentences = append(sentences, bounds(path, s)...)
+	sentences = append(sentences, bounds(w.operation.Name, path, s)...)
 	for _, rule := range w.operation.Rules() {
 		if demand, its := strings.CutPrefix(rule, path+" "); its {
 			sentences = append(sentences, first(strings.TrimPrefix(demand, "is ")))
@@ -163,7 +163,7 @@ func (w *writer) words(field, path string, parent, s *schema) (string, error) {
 	return strings.Join(sentences, ". ") + ".", nil
 }
 
-func bounds(path string, s *schema) (sentences []string) {
+func bounds(operation, path string, s *schema) (sentences []string) {
 	switch {
 	case s.Minimum != nil && s.Maximum != nil:
 		sentences = append(sentences, fmt.Sprintf("From %v to %v", *s.Minimum, *s.Maximum))
@@ -179,7 +179,7 @@ func bounds(path string, s *schema) (sentences []string) {
 	if s.MaxItems > 0 {
 		sentences = append(sentences, fmt.Sprintf("At most %d", s.MaxItems))
 	}
-	if text := choice(path, s.Enum); text != "" {
+	if text := choice(operation, path, s.Enum); text != "" {
 		sentences = append(sentences, text)
 	}
 	if text := fmt.Sprint(s.Default); s.Default != nil && !s.is("object") && !strings.HasSuffix(text, "dateTime") && text != "default" {
@@ -189,7 +189,7 @@ func bounds(path string, s *schema) (sentences []string) {
 }
 
 // choice lists what is to choose from, where it fits on some lines.
-func choice(path string, enum []any) string {
+func choice(operation, path string, enum []any) string {
 	const readable = 20
 	values := make([]string, len(enum))
 	for i, v := range enum {
@@ -200,7 +200,7 @@ func choice(path string, enum []any) string {
 	case len(enum) == 0:
 		return ""
 	case len(enum) > readable:
-		return fmt.Sprintf("One of %d: see enqueue schema", len(enum))
+		return fmt.Sprintf("One of %d, which enqueue schema %s lists", len(enum), operation)
 	case operations.IsOpen(path):
 		return "Known are " + list
 	}
