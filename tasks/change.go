@@ -20,8 +20,9 @@ var ErrTaken = errors.New("the project belongs to another job")
 //
 // A job whose files are all stored, or that has ended, is ErrState; one that nobody knows is ErrNotFound. Safe
 // to repeat.
-func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
-	job, err := c.change(ctx, id, (*Job).Cancel)
+func (c *Client) Cancel(ctx context.Context, id string) (job *Job, err error) {
+	defer markRedis(ctx, &err)
+	job, err = c.change(ctx, id, (*Job).Cancel)
 	if errors.Is(err, ErrNotFound) {
 		return c.cancelUnseen(ctx, id)
 	}
@@ -34,8 +35,9 @@ func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
 // A job that has not failed is ErrState, and so is one whose render failed, unless recreate is set: such a
 // render was refunded and stays as it is. One that failed while nobody knew whether it was charged becomes
 // Unknown. A repetition finds the job on the road, which is ErrState.
-func (c *Client) Retry(ctx context.Context, id string, recreate bool) (*Job, error) {
-	job, err := c.change(ctx, id, func(j *Job) error { return j.Retry(recreate, time.Now().UTC()) })
+func (c *Client) Retry(ctx context.Context, id string, recreate bool) (job *Job, err error) {
+	defer markRedis(ctx, &err)
+	job, err = c.change(ctx, id, func(j *Job) error { return j.Retry(recreate, time.Now().UTC()) })
 	if errors.Is(err, ErrNotFound) {
 		if info, _, bareErr := c.bareTask(ctx, id); bareErr == nil {
 			return nil, refuse("job %s has no record: no worker has seen it yet, or its task was refused at first sight (%s); then enqueue it anew, under another id", id, info.LastErr)
@@ -47,12 +49,13 @@ func (c *Client) Retry(ctx context.Context, id string, recreate bool) (*Job, err
 // Resolve tells what became of a purchase that nobody knew the outcome of. A job that is not Unknown
 // is ErrState; a project of another job is ErrTaken. Whether the project is what the job asked for is the
 // caller's to check. A repetition finds the job resolved, which is ErrState.
-func (c *Client) Resolve(ctx context.Context, id string, r Resolution) (*Job, error) {
+func (c *Client) Resolve(ctx context.Context, id string, r Resolution) (job *Job, err error) {
+	defer markRedis(ctx, &err)
 	decide := func(j *Job) error { return j.Resolve(r, time.Now().UTC()) }
 	if r.Project == "" {
 		return c.change(ctx, id, decide)
 	}
-	job, err := c.Job(ctx, id)
+	job, err = c.Job(ctx, id)
 	if err != nil {
 		return nil, err
 	}

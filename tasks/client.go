@@ -40,12 +40,14 @@ func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
 	return c
 }
 
-// Job returns the record of a job. The error is ErrNotFound if there is none, or not any more.
-func (c *Client) Job(ctx context.Context, id string) (*Job, error) {
+// Job returns the record of a job. The error is ErrNotFound if there is none, or not any more, ErrInvalid for an id
+// that no job can have, or ErrUnavailable.
+func (c *Client) Job(ctx context.Context, id string) (job *Job, err error) {
+	defer markRedis(ctx, &err)
 	if err := CheckID(id); err != nil {
 		return nil, invalid("id", err)
 	}
-	job, _, err := c.load(ctx, id)
+	job, _, err = c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return c.unseen(ctx, id)
 	}

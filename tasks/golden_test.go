@@ -7,107 +7,185 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 )
 
-var update = flag.Bool("update", false, "write the golden files of a new version; never change an old one")
+var update = flag.Bool("update", false, "write testdata/unreleased as today's code writes it")
 
-// The golden files are what stands in somebody's Redis. What this package writes may gain fields
-// under a new name of a file; the files that are here stay decodable for ever.
+// The golden files are what stands in somebody's Redis and buckets: one of each form of the contract, with every
+// field, as each release has written it. testdata/unreleased is what is written today, and changes with the code, by
+// "go test ./tasks -run Golden -update". A release keeps a copy: cp -r testdata/unreleased testdata/v1.2.3. What is
+// there is never changed and never deleted; what can't be read of it any more is a break of law 8.
+// testdata/v0.0.0 is what ran before the first release.
 
-var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-
-func sampleJob() *Job {
-	at := epoch.Add(time.Minute)
-	deleted, reason := RemoteDeleted, "it was gone before the cleanup"
-	return &Job{
-		Status: Status{
-			V: 1, ID: "j1", Operation: "ai-image-generator", Kind: "image", State: Done, ProjectID: "cmp1", CreditsCharged: 10, Polls: 3,
-			Outputs: []Output{{N: 1, Key: "media/j1/1.png", URL: "s3://bucket/media/j1/1.png", Size: 123, Checksum: "crc64nvme:AAAAAAAAAAA=", ContentType: "image/png"}},
-			Remote:  &deleted, RemoteReason: &reason,
-			Error:     &Error{Stage: "create", Code: "unknown_outcome", Message: "the answer was lost", Hint: "look for the project"},
-			Hold:      &Hold{Code: "insufficient_credits", Message: "buy <more> & wait", Since: epoch},
-			Warnings:  []string{"model: not a value this version knows; sent as it is"},
-			CreatedAt: epoch, UpdatedAt: at, StoredAt: &at, DoneAt: &at,
-		},
-		Body:         []byte(`{"image_count":1,"style":{"prompt":"<tin> & robot"}}`),
-		Options:      Options{Overwrite: true},
-		Epoch:        2,
-		Attempts:     []Attempt{{Token: "a1", At: epoch, Outcome: NotCharged}, {Token: "a2", At: epoch, Outcome: Charged}, {Token: "a3", At: epoch}},
-		StateAt:      at,
-		RemoteStatus: "complete",
-		ProjectAt:    &at,
-		Sources:      []Source{{N: 1, Path: "/p/output.png", Checksum: "crc64nvme:AAAAAAAAAAA="}},
-		Orphans:      []string{"cmp2"},
-	}
-}
-
-func samplePayloads() map[string]Payload {
-	h := Header{V: 1, JobID: "j1", Epoch: 2, Operation: "ai-image-generator"}
-	return map[string]Payload{
-		"create.v1.json":   &Create{Header: h, Body: sampleJob().Body, JobOptions: Options{Overwrite: true}, CreatedAt: epoch},
-		"poll.v1.json":     &Poll{Header: h, ProjectID: "cmp1", N: 3, Status: "rendering"},
-		"download.v1.json": &Download{Header: h, ProjectID: "cmp1"},
-		"cleanup.v1.json":  &Cleanup{Header: h, ProjectID: "cmp1"},
-	}
-}
-
-func TestGoldenPayloads(t *testing.T) {
+// TestGoldenOfToday: what is written today is as the golden files have it, and has every field.
+func TestGoldenOfToday(t *testing.T) {
 	t.Parallel()
-	for name, want := range samplePayloads() {
-		text, err := encode(want)
+	for name, sample := range samples() {
+		complete(t, name, reflect.ValueOf(sample).Elem())
+		written := write(t, sample)
+		if bytes.ContainsRune(written, '\n') {
+			t.Errorf("%s: the dashboard wants it without newlines", name)
+		}
+		path := filepath.Join("testdata", "unreleased", name)
+		if *update {
+			if err := os.WriteFile(path, written, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Decode(asynq.NewTask(want.Stage().Type(), golden(t, name, text)))
-		if err != nil {
-			t.Errorf("%s can't be decoded any more: %v", name, err)
+		if !bytes.Equal(text, written) {
+			t.Errorf("%s differs from what is written today; if that is meant, and old files are still read: go test ./tasks -run Golden -update\n%s", name, cmp.Diff(string(text), string(written)))
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		if diff := cmp.Diff(sample, read(t, name, text), cmp.Exporter(func(t reflect.Type) bool { return t == reflect.TypeFor[Request]() })); diff != "" {
+			t.Errorf("%s is read as something else (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-func TestGoldenRecord(t *testing.T) {
+// TestGoldenOfReleases: what any release has written is read, each field of it into a field of today's types, and
+// nothing of it is lost when it is written again.
+func TestGoldenOfReleases(t *testing.T) {
 	t.Parallel()
-	text, err := sampleJob().Encode()
+	paths, err := filepath.Glob("testdata/*/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := read(t, filepath.Base(path), text)
+		if job, ok := v.(*Job); ok && len(job.Later) > 0 {
+			t.Errorf("%s: fields that nobody reads any more: %v", path, job.Later)
+		}
+		if lost := lacks(tree(t, write(t, v)), tree(t, text), ""); len(lost) > 0 {
+			t.Errorf("%s: lost or changed when it is read and written again: %v", path, lost)
+		}
+	}
+}
+
+// TestEveryReleaseHasItsFiles: a version of the changelog has a folder.
+func TestEveryReleaseHasItsFiles(t *testing.T) {
+	t.Parallel()
+	changelog, err := os.ReadFile("../CHANGELOG.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := DecodeJob(golden(t, "job.v1.json", text))
-	if err != nil {
-		t.Fatalf("job.v1.json can't be decoded any more: %v", err)
-	}
-	if diff := cmp.Diff(sampleJob(), got); diff != "" {
-		t.Errorf("job.v1.json (-want +got):\n%s", diff)
+	for _, version := range regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\]`).FindAllSubmatch(changelog, -1) {
+		folder := "testdata/v" + string(version[1])
+		for name := range samples() {
+			if _, err := os.Stat(filepath.Join(folder, name)); err != nil { //nolint:gosec // our own changelog says which
+				t.Errorf("version %s has no golden files: cp -r tasks/testdata/unreleased tasks/%s", version[1], folder)
+				break
+			}
+		}
 	}
 }
 
-// golden returns the golden file, after it has compared what is written today with it.
-func golden(t *testing.T, name string, written []byte) []byte {
+func write(t *testing.T, v any) []byte {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, written, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	encode := encode
+	if job, ok := v.(*Job); ok {
+		encode = func(any) ([]byte, error) { return job.Encode() }
 	}
-	text, err := os.ReadFile(path)
+	text, err := encode(v)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if !bytes.Equal(text, written) {
-		t.Errorf("%s differs from what is written today:\n%s", name, cmp.Diff(string(text), string(written)))
-	}
-	if bytes.ContainsRune(written, '\n') {
-		t.Errorf("%s: the dashboard wants it without newlines", name)
 	}
 	return text
+}
+
+// read reads a golden file as the code does.
+func read(t *testing.T, name string, text []byte) any {
+	t.Helper()
+	var v any
+	var err error
+	switch form := strings.TrimSuffix(name, ".json"); form {
+	case "record":
+		v, err = DecodeJob(text)
+	case "notice":
+		v = &Notice{}
+	case "manifest":
+		v = &Manifest{}
+	case "request":
+		v = &Request{}
+	default:
+		v, err = Decode(asynq.NewTask(Stage(form).Type(), text))
+	}
+	if strings.Contains("notice.json manifest.json request.json", name) {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		t.Fatalf("%s can't be decoded any more: %v", name, err)
+	}
+	return v
+}
+
+// complete demands that a sample has every field: a new one belongs into sample_test.go.
+func complete(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	if v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0 {
+		t.Errorf("the sample of %s has no value: give it one in sample_test.go", path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		complete(t, path, v.Elem())
+	case reflect.Slice:
+		complete(t, path+"[0]", v.Index(0))
+	case reflect.Struct:
+		if v.Type().PkgPath() != reflect.TypeFor[Job]().PkgPath() {
+			return // a time
+		}
+		for f, field := range v.Fields() {
+			if f.IsExported() && f.Tag.Get("json") != "-" {
+				complete(t, path+"."+f.Name, field)
+			}
+		}
+	}
+}
+
+// lacks lists the paths at which got has not what want has.
+func lacks(got, want any, path string) (lost []string) {
+	switch want := want.(type) {
+	case map[string]any:
+		object, _ := got.(map[string]any)
+		for name, v := range want {
+			lost = append(lost, lacks(object[name], v, path+"."+name)...)
+		}
+	case []any:
+		list, _ := got.([]any)
+		if len(list) != len(want) {
+			return []string{path}
+		}
+		for i, v := range want {
+			lost = append(lost, lacks(list[i], v, path+"[]")...)
+		}
+	default:
+		if got != want {
+			lost = append(lost, path)
+		}
+	}
+	return lost
+}
+
+func tree(t *testing.T, text []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func TestDecodeToleratesWhatItDoesNotKnow(t *testing.T) {

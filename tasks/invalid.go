@@ -2,6 +2,8 @@ package tasks
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/seed-290c2414/hourglass/internal/operations"
 )
@@ -15,8 +17,8 @@ import (
 //		}
 //	}
 type InvalidError struct {
-	Problems []Problem // at least one, sorted by path
-	cause    error
+	Problems []Problem // at least one
+	cause    error     // says all of it in a line; nil: Problems does
 }
 
 // A Problem is one thing that is wrong with a request. Its JSON is meant for those who sent it.
@@ -29,8 +31,19 @@ type Problem struct {
 	Message string `json:"message"`
 }
 
+func problem(path, format string, a ...any) Problem { return Problem{path, fmt.Sprintf(format, a...)} }
+
 // Error says all of it in a line.
-func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.cause.Error() }
+func (e *InvalidError) Error() string {
+	if e.cause != nil {
+		return ErrInvalid.Error() + ": " + e.cause.Error()
+	}
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.Path + ": " + p.Message
+	}
+	return ErrInvalid.Error() + ": " + strings.Join(lines, "; ")
+}
 
 // Unwrap makes it ErrInvalid to errors.Is.
 func (e *InvalidError) Unwrap() error { return ErrInvalid }

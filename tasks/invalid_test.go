@@ -22,8 +22,11 @@ func TestProblemsOfARequest(t *testing.T) {
 			[]Problem{{"body", "the body must be a JSON object, but is empty"}}},
 		{"two fields", Request{Operation: "text-to-video", Body: []byte(`{"end_seconds":0,"style":{}}`)},
 			[]Problem{{"body.end_seconds", "must be at least 1"}, {"body.style.prompt", "required"}}},
-		{"an option", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: "a b"}},
-			[]Problem{{"options", `tenant "a b": want up to 64 of A-Z a-z 0-9 . _ -`}}},
+		{"two options", Request{Operation: "text-to-video", Body: textToVideo("").Body, Options: Options{Tenant: "a b", Notify: Notify{URL: "https://u:p@x"}}},
+			[]Problem{
+				{"options.tenant", `want up to 64 of A-Z a-z 0-9 . _ -, not "a b"`},
+				{"options.notify.url", "want http(s)://host/path of up to 2048 bytes, without user or fragment"},
+			}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,14 +30,14 @@ func (f Filter) takes(job *Job) bool {
 // It reads an index of jobs by state and the records that it finds there, a page at a time, and
 // never looks at the keys of Redis; a filter by state reads the jobs of that state only. A job
 // that changes its state meanwhile may be missed, or come out of order. A record that can't be read
-// comes as an error in its place; an error of Redis ends the list. May be repeated.
+// comes as an error in its place; an error of Redis, which is ErrUnavailable, ends the list. May be repeated.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		l := c.listing(f, cursor{})
 		for !l.over {
 			page, err := l.page(ctx)
 			if err != nil {
-				yield(nil, err)
+				yield(nil, ofRedis(ctx, err))
 				return
 			}
 			for _, found := range page {
@@ -54,6 +54,7 @@ func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[*Job, error] {
 // many jobs only so many are looked at in a call. Records that can't be read are left out. A cursor that Page has not
 // made is ErrInvalid.
 func (c *Client) Page(ctx context.Context, f Filter, from string, limit int) (jobs []*Job, next string, err error) {
+	defer markRedis(ctx, &err)
 	at, err := parseCursor(from)
 	if err != nil {
 		return nil, "", err

@@ -2,8 +2,6 @@ package tasks
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -119,48 +117,54 @@ func reserved(name string) bool {
 	return strings.HasPrefix(name, "hourglass") || strings.HasPrefix(name, "asynq:")
 }
 
-func (o Options) check() error {
-	switch {
-	case !slices.Contains([]Priority{"", PriorityHigh, PriorityNormal, PriorityLow}, o.Priority):
-		return fmt.Errorf("priority %q: want high, normal or low", o.Priority)
-	case !validTenant.MatchString(o.Tenant):
-		return fmt.Errorf("tenant %q: want up to 64 of A-Z a-z 0-9 . _ -", o.Tenant)
-	case o.GiveUp != 0 && o.GiveUp < leastGiveUp:
-		return fmt.Errorf("give_up %s: want at least 1m", time.Duration(o.GiveUp))
-	case o.KeyPrefix != "" && (len(o.KeyPrefix) > longestKeyPrefix || !validPrefix.MatchString(o.KeyPrefix)):
-		return fmt.Errorf("key_prefix %q: want up to %d of A-Z a-z 0-9 . _ - and /, each segment beginning with a letter or digit", o.KeyPrefix, longestKeyPrefix)
+// check returns what is wrong with the options.
+func (o Options) check() []Problem {
+	var wrong []Problem
+	if !slices.Contains([]Priority{"", PriorityHigh, PriorityNormal, PriorityLow}, o.Priority) {
+		wrong = append(wrong, problem("options.priority", "want high, normal or low, not %q", o.Priority))
 	}
-	return errors.Join(o.checkMetadata(), o.Notify.check())
+	if !validTenant.MatchString(o.Tenant) {
+		wrong = append(wrong, problem("options.tenant", "want up to 64 of A-Z a-z 0-9 . _ -, not %q", o.Tenant))
+	}
+	if o.GiveUp != 0 && o.GiveUp < leastGiveUp {
+		wrong = append(wrong, problem("options.give_up", "want at least 1m, not %s", time.Duration(o.GiveUp)))
+	}
+	if o.KeyPrefix != "" && (len(o.KeyPrefix) > longestKeyPrefix || !validPrefix.MatchString(o.KeyPrefix)) {
+		wrong = append(wrong, problem("options.key_prefix", "want up to %d of A-Z a-z 0-9 . _ - and /, each segment beginning with a letter or digit, not %q", longestKeyPrefix, o.KeyPrefix))
+	}
+	return slices.Concat(wrong, o.checkMetadata(), o.Notify.check())
 }
 
-func (o Options) checkMetadata() error {
+func (o Options) checkMetadata() []Problem {
+	var wrong []Problem
 	size := 0
 	for name, value := range o.Metadata {
 		if name == "" || !utf8.ValidString(name+value) {
-			return fmt.Errorf("metadata %q: want a name and UTF-8", name)
+			wrong = append(wrong, problem("options.metadata", "want names and UTF-8; see %q", name))
 		}
 		size += len(name) + len(value)
 	}
 	if len(o.Metadata) > mostMetadata || size > longestMetadata {
-		return fmt.Errorf("metadata: %d pairs of %d bytes in all: want at most %d of %d", len(o.Metadata), size, mostMetadata, longestMetadata)
+		wrong = append(wrong, problem("options.metadata", "%d pairs of %d bytes in all: want at most %d of %d", len(o.Metadata), size, mostMetadata, longestMetadata))
 	}
-	return nil
+	return wrong
 }
 
-func (n Notify) check() error {
+func (n Notify) check() []Problem {
+	var wrong []Problem
 	if n.URL != "" {
 		u, err := url.Parse(n.URL)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || len(n.URL) > longestURL {
-			return fmt.Errorf("notify.url: want http(s)://host/path of up to %d bytes, without user or fragment", longestURL) // it may hold a secret: not quoted
+			wrong = append(wrong, problem("options.notify.url", "want http(s)://host/path of up to %d bytes, without user or fragment", longestURL)) // it may hold a secret: not quoted
 		}
 	}
 	if t := n.Task; t != nil && (!validQueue.MatchString(t.Queue) || reserved(t.Queue) || strings.TrimSpace(t.Type) == "" || len(t.Type) > 128 || reserved(t.Type)) {
-		return fmt.Errorf("notify.task: queue %q, type %q: want a queue and a type of your own, up to 128 bytes, not beginning with hourglass", t.Queue, t.Type)
+		wrong = append(wrong, problem("options.notify.task", "queue %q, type %q: want a queue and a type of your own, up to 128 bytes, not beginning with hourglass", t.Queue, t.Type))
 	}
 	if n.Stream != "" && (!validStream.MatchString(n.Stream) || reserved(n.Stream)) {
-		return fmt.Errorf("notify.stream %q: want up to 128 of A-Z a-z 0-9 : . _ - { }, not beginning with asynq: or hourglass", n.Stream)
+		wrong = append(wrong, problem("options.notify.stream", "want up to 128 of A-Z a-z 0-9 : . _ - { }, not beginning with asynq: or hourglass; not %q", n.Stream))
 	}
-	return nil
+	return wrong
 }
 
 // plain writes what is the default one way.

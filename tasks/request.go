@@ -17,15 +17,18 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/operations"
 )
 
-// A Request is what a caller asks for.
+// A Request is what a caller asks for, in its general form. NewRequest makes one of a typed body. Its JSON is a line of
+// a batch, and what is POSTed to /v1/jobs.
 type Request struct {
 	// ID is the job's id and the caller's idempotency key: the same request under the same
 	// id is one job. Empty: a new, time-ordered one is made. See CheckID for what is allowed.
-	ID string
+	ID string `json:"id,omitempty"`
 
-	Operation string          // name of the API's operation: "text-to-video"
-	Body      json.RawMessage // the request body of that operation, an object
-	Options   Options
+	Operation string          `json:"operation"` // name of the API's operation: "text-to-video"
+	Body      json.RawMessage `json:"body"`      // the request body of that operation, an object
+	Options   Options         `json:"options,omitzero"`
+
+	bodyErr error // why NewRequest has no Body
 }
 
 var (
@@ -63,8 +66,11 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	if err := CheckID(r.ID); err != nil {
 		return nil, invalid("id", err)
 	}
-	if err := r.Options.check(); err != nil {
-		return nil, invalid("options", err)
+	if wrong := r.Options.check(); len(wrong) > 0 {
+		return nil, &InvalidError{Problems: wrong}
+	}
+	if r.bodyErr != nil {
+		return nil, invalid("body", r.bodyErr)
 	}
 	op, known := operations.Lookup(r.Operation)
 	if !known {

@@ -45,7 +45,7 @@ func TestNewJobRefuses(t *testing.T) {
 		{"a key prefix that climbs", withOptions(Options{KeyPrefix: "../x"}), "key_prefix"},
 		{"a key prefix that ends in a slash", withOptions(Options{KeyPrefix: "acme/"}), "key_prefix"},
 		{"too much metadata", withOptions(Options{Metadata: map[string]string{"a": strings.Repeat("x", 4096)}}), "4097 bytes"},
-		{"metadata without a name", withOptions(Options{Metadata: map[string]string{"": "x"}}), "want a name"},
+		{"metadata without a name", withOptions(Options{Metadata: map[string]string{"": "x"}}), "want names"},
 		{"a callback that is no URL", withOptions(Options{Notify: Notify{URL: "ftp://example.com"}}), "notify.url"},
 		{"a callback with a password", withOptions(Options{Notify: Notify{URL: "https://u:p@example.com/"}}), "notify.url"},
 		{"a task for our own queue", withOptions(Options{Notify: Notify{Task: &NotifyTask{Queue: "hourglass-create", Type: "x"}}}), "notify.task"},

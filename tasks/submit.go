@@ -20,11 +20,12 @@ const submitDeadline = 2 * time.Minute
 //
 // Submitting the same id with the same request again changes nothing and returns the job as it
 // stands. The errors are ErrInvalid for a request that the API would refuse, ErrExists for an
-// id with a different request (with the job that stands), or an error of Redis. After an error of
-// Redis the job may have been accepted or not; it is returned all the same, so that Submit can be repeated with its id, which is safe.
+// id with a different request (with the job that stands), or ErrUnavailable. After that one
+// the job may have been accepted or not; it is returned all the same, so that Submit can be repeated with its id, which is safe.
 // Without the id a repetition would buy twice.
-func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
-	job, err := NewJob(r, time.Now())
+func (c *Client) Submit(ctx context.Context, r Request) (job *Job, err error) {
+	defer markRedis(ctx, &err)
+	job, err = NewJob(r, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +51,13 @@ func (c *Client) Submit(ctx context.Context, r Request) (*Job, error) {
 // Check says what Submit would say, and accepts nothing: ErrInvalid for a request that the API would
 // refuse, ErrExists for an id with a different request. It returns the job that stands under the
 // id already, or nil.
-func (c *Client) Check(ctx context.Context, r Request) (*Job, error) {
+func (c *Client) Check(ctx context.Context, r Request) (standing *Job, err error) {
+	defer markRedis(ctx, &err)
 	job, err := NewJob(r, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	standing, _, err := c.load(ctx, job.ID)
+	standing, _, err = c.load(ctx, job.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil //nolint:nilnil // nobody has the id, and nothing is wrong

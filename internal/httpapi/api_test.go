@@ -53,7 +53,7 @@ func TestRefused(t *testing.T) {
 		{"a misspelt field", video("x", `,"option":{}`), 422, "option"},
 		{"a misspelt option", video("x", `,"options":{"overwite":true}`), 422, "overwite"},
 		{"an option of another type", video("x", `,"options":{"overwrite":"yes"}`), 422, "options.overwrite"},
-		{"a stream of ours", video("x", `,"options":{"notify":{"stream":"asynq:queues"}}`), 422, "options"},
+		{"a stream of ours", video("x", `,"options":{"notify":{"stream":"asynq:queues"}}`), 422, "options.notify.stream"},
 		{"too much", `{"body":"` + strings.Repeat("x", longestBody) + `"}`, 413, ""},
 		{"another tenant's name", video("x", `,"options":{"tenant":"rival"}`), 403, ""},
 		{"another tenant's id", video("taken", ""), 409, ""},

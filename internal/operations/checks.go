@@ -55,7 +55,7 @@ func eachSchema(path string, value any, visit func(path string, schema map[strin
 }
 
 func dropOpenChoices(path string, schema map[string]any) {
-	if isOpen(path) {
+	if IsOpen(path) {
 		delete(schema, "enum")
 	}
 }
@@ -66,9 +66,9 @@ func forbidUnknownFields(_ string, schema map[string]any) {
 	}
 }
 
-// isOpen tells whether the choices of a field grow between versions of this program: the
+// IsOpen tells whether the choices of a field grow between versions of this program: the
 // API adds models, voices, languages and styles every few weeks.
-func isOpen(path string) bool {
+func IsOpen(path string) bool {
 	return path == "model" || strings.HasPrefix(path, "style.") ||
 		strings.Contains(path, "voice") || strings.Contains(path, "language")
 }

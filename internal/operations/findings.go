@@ -85,7 +85,7 @@ func message(path string, found jsonschema.ErrorKind) string {
 func choice(path string, values []any) string {
 	const readable = 20
 	switch {
-	case !isOpen(path):
+	case !IsOpen(path):
 		return "must be one of " + list(values)
 	case len(values) <= readable:
 		return "not one of " + list(values) + ", which this version knows; sent as it is"

@@ -39,6 +39,7 @@ func (w *world) checkLaws(id string) *tasks.Job {
 	}
 	w.checkIndex(job)
 	w.checkInputs(job)
+	w.checkSchemas(job)
 	return job
 }
 

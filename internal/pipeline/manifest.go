@@ -9,32 +9,16 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"time"
 
 	"github.com/seed-290c2414/hourglass/internal/magichour"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// A manifest is written beside the files of a job, last: where it stands, the set is complete.
-type manifest struct {
-	V              int               `json:"v"`
-	JobID          string            `json:"job_id"`
-	Operation      string            `json:"operation"`
-	Kind           string            `json:"kind"`
-	ProjectID      string            `json:"project_id"`
-	CreditsCharged int               `json:"credits_charged"`
-	CreatedAt      time.Time         `json:"created_at"`
-	Tenant         string            `json:"tenant,omitempty"`
-	Metadata       map[string]string `json:"metadata,omitempty"` // the caller's own
-	Outputs        []manifestFile    `json:"outputs"`
-}
-
-type manifestFile struct {
-	tasks.Output
-	Source    string `json:"source"`               // path of its URL at Magic Hour, without query
-	OpenEnded bool   `json:"open_ended,omitempty"` // nothing said where the source ends: see tasks.Source
-}
+type (
+	manifest     tasks.Manifest
+	manifestFile = tasks.ManifestFile
+)
 
 const longestManifest = 1 << 20 // bytes
 
