@@ -262,6 +262,9 @@ func TestReceiverIsAway(t *testing.T) {
 	if len(calls) < 8 || len(calls) > 30 {
 		t.Errorf("%d calls in an hour: %v", len(calls), calls)
 	}
+	if ttl := w.redis.TTL("hourglass:{images}:record"); ttl != 0 {
+		t.Errorf("the record ends in %s, and its notice with it", ttl)
+	}
 	w.receiver.answers(func(http.ResponseWriter) {})
 	again, _ := w.tell(40 * time.Minute)
 	w.checkTold(w.job("images"))
@@ -397,7 +400,7 @@ func TestNoSecret(t *testing.T) {
 		t.Errorf("got %v after %d posts", last, len(w.receiver.posted))
 	}
 	w.pipeline.CallBy(sender)
-	w.tell(time.Hour)
+	_, _ = w.tell(time.Hour)
 	w.checkTold(w.job("images"))
 }
 
@@ -429,7 +432,7 @@ func TestBusyHost(t *testing.T) {
 		t.Errorf("got %v after %d posts, want it to wait for its turn at no cost", waits, len(w.receiver.posted))
 	}
 	w.pipeline.hosts.leave(host)
-	w.tell(time.Minute)
+	_, _ = w.tell(time.Minute)
 	w.checkTold(w.job("images"))
 }
 

@@ -46,6 +46,7 @@ var documents = map[string]struct {
 	"poll.json":     {"The payload of a task of the queue hourglass-poll", reflect.TypeFor[tasks.Poll]()},
 	"download.json": {"The payload of a task of the queue hourglass-download", reflect.TypeFor[tasks.Download]()},
 	"cleanup.json":  {"The payload of a task of the queue hourglass-cleanup", reflect.TypeFor[tasks.Cleanup]()},
+	"notify.json":   {"The payload of a task of the queue hourglass-notify", reflect.TypeFor[tasks.Notification]()},
 }
 
 // home is where the schemas can be read by their ids.

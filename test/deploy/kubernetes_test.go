@@ -141,7 +141,7 @@ func TestKubernetesSettings(t *testing.T) {
 		}
 	}
 	var stages []string
-	for _, stage := range tasks.Stages() {
+	for _, stage := range tasks.Served() {
 		stages = append(stages, string(stage))
 	}
 	if diff := cmp.Diff(slices.Sorted(slices.Values(stages)), slices.Sorted(slices.Values(served))); diff != "" {
