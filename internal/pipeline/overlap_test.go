@@ -141,7 +141,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	w.forward(month) // longer than is known how long renders take
 	w.sweep()
 	for _, key := range w.redis.Keys() {
-		if strings.HasPrefix(key, "hourglass:") {
+		if strings.HasPrefix(key, "hourglass:") && key != records.Events { // which is bounded
 			t.Errorf("%s stays behind", key)
 		}
 	}
