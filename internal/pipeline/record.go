@@ -244,7 +244,7 @@ func (p *Pipeline) moved(ctx context.Context, r *record, job *tasks.Job, rev str
 // leave forgets what is kept only for jobs on the road, once the record says that the job has left
 // it. May be repeated.
 func (p *Pipeline) leave(ctx context.Context, job *tasks.Job, seen records.Deadline) error {
-	if !job.State.Settled() || undeleted(job) || job.Untold() {
+	if !job.State.Settled() || undeleted(job) {
 		return nil
 	}
 	if job.State.Ended() {
