@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // quickly are the arguments of a demo that renders in no time and gets in nobody's way.
 func quickly(dir string, more ...string) []string {
-	return append([]string{"demo", "--time-scale", "0.001", "--dashboard-addr", "127.0.0.1:0", "--dir", dir}, more...)
+	return append([]string{"demo", "--time-scale", "0.001", "--dashboard-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--dir", dir}, more...)
 }
 
 // TestDemo runs the README's first command to its end; what was left in the folder by a run
@@ -111,7 +111,7 @@ func TestTakenPort(t *testing.T) {
 	}
 	defer listener.Close()
 	taken := listener.Addr().String()
-	for _, flag := range []string{"--dashboard-addr", "--redis-addr"} {
+	for _, flag := range []string{"--dashboard-addr", "--redis-addr", "--http-addr"} {
 		var log bytes.Buffer
 		err := run(t.Context(), quickly(t.TempDir(), flag, taken), io.Discard, &log)
 		if code := exitCode(err, &log); code != 1 || !strings.Contains(log.String(), flag+" "+taken) {
@@ -126,7 +126,7 @@ func TestTakenPort(t *testing.T) {
 	}
 	defer d.Close()
 	var out bytes.Buffer
-	welcome(&out, config{timeScale: 1}, d, 1)
+	welcome(&out, config{timeScale: 1}, &scene{dashboard: d}, 1)
 	if want := taken + " is taken, so the dashboard is at " + d.url; !strings.Contains(out.String(), want) {
 		t.Errorf("it does not say %q:\n%s", want, &out)
 	}

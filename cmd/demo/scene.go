@@ -23,6 +23,7 @@ type scene struct {
 	api       *magichourtest.Server
 	client    *tasks.Client
 	dashboard *board
+	front     string   // the URL where jobs are taken and shown
 	endings   []func() // of what was started, in that order
 }
 
@@ -63,6 +64,10 @@ func (s *scene) build(ctx context.Context, c config, log *slog.Logger) (err erro
 		return err
 	}
 	s.endings = append(s.endings, s.dashboard.Close)
+
+	if err := s.openFront(ctx, c, rdb, log); err != nil {
+		return err
+	}
 
 	endWorker, err := startWorker(ctx, s.api.URL(), c.dir, rdb, log)
 	if err != nil {

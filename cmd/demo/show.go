@@ -15,7 +15,7 @@ func show(ctx context.Context, c config, samples []sample, stdout, stderr io.Wri
 		return err
 	}
 	defer s.end()
-	welcome(stdout, c, s.dashboard, len(samples))
+	welcome(stdout, c, s, len(samples))
 	ids, err := submit(ctx, s.client, samples)
 	if err != nil {
 		return err
@@ -38,16 +38,18 @@ func show(ctx context.Context, c config, samples []sample, stdout, stderr io.Wri
 	return verdict
 }
 
-func welcome(w io.Writer, c config, d *board, jobs int) {
+func welcome(w io.Writer, c config, s *scene, jobs int) {
+	d := s.dashboard
 	_, _ = fmt.Fprintf(w, `%d jobs, one of them meant to fail, on a fake Magic Hour API that renders %.3g times faster than the
 real one. Every job goes through four stages, each of which is a queue of tasks: create, poll, download, cleanup.
 
 `, jobs, 1/c.timeScale)
 	if d.moved != "" {
-		_, _ = fmt.Fprintf(w, "%s is taken, so the dashboard is at %s\n\n", d.moved, d.url)
-		return
+		_, _ = fmt.Fprintf(w, "%s is taken, so the dashboard is at %s\n", d.moved, d.url)
+	} else {
+		_, _ = fmt.Fprintf(w, "The dashboard, for as long as this runs: %s\n", d.url)
 	}
-	_, _ = fmt.Fprintf(w, "The dashboard, for as long as this runs: %s\n\n", d.url)
+	_, _ = fmt.Fprintf(w, "The jobs and their files, as a caller sees them: %s\n\n", s.front)
 }
 
 func farewell(w io.Writer, c config) {
@@ -69,7 +71,11 @@ Enter another job from a second terminal, in this folder; its steps are shown he
 
     REDIS_URL=redis://%s/0 go run ./cmd/enqueue submit ai-image-generator --set image_count=1 --set style.prompt="a tin robot" --wait
 
-`, folder(c), s.dashboard.url, s.redis.Addr())
+or from anywhere on this machine:
+
+    curl -H 'Content-Type: application/json' %s/v1/jobs -d '{"id":"order_1","operation":"ai-image-generator","body":{"image_count":1,"style":{"prompt":"a tin robot"}}}'
+
+`, folder(c), s.dashboard.url, s.redis.Addr(), s.front)
 }
 
 // folder is where the files are, in full if that can be told.

@@ -3,26 +3,20 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v3"
-	"golang.org/x/net/netutil"
 	"golang.org/x/term"
 
+	"github.com/seed-290c2414/hourglass/internal/front"
 	"github.com/seed-290c2414/hourglass/internal/httpapi"
-	"github.com/seed-290c2414/hourglass/internal/page"
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/storage"
-	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 const (
@@ -68,9 +62,6 @@ func serveLog(stderr io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(stderr, nil))
 }
 
-// connectionsAtMost bounds who may be connected at a time; others wait.
-const connectionsAtMost = 4096
-
 func serve(ctx context.Context, c *cli.Command, log *slog.Logger) error {
 	tokens, err := openTokens(c, log)
 	if err != nil {
@@ -94,35 +85,11 @@ func serve(ctx context.Context, c *cli.Command, log *slog.Logger) error {
 	}
 	defer func() { _ = rdb.Close() }()
 
-	client := newClient(rdb)
-	api := httpapi.New(httpapi.Config{Client: client, Records: records.New(rdb), Tokens: tokens, Log: log})
-	files := storage.NewFiles(storage.Options{PathStyle: c.Bool(settings.FlagName(varPathStyle)), AWS: nil})
-	server := &http.Server{
-		Handler:           serveRoutes(api, pagesOf(client, api, files, log), rdb),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(netutil.LimitListener(listener, connectionsAtMost)) }()
 	log.Info("serving", "addr", listener.Addr().String(), "auth", tokens != nil)
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	log.Info("stopping")
-	api.Close()
-	return shutDown(ctx, server)
-}
-
-// shutDown lets requests end that are under way.
-func shutDown(ctx context.Context, server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(err, server.Close())
-	}
-	return nil
+	return front.Serve(ctx, listener, front.Config{
+		Redis: rdb, Client: newClient(rdb), Tokens: tokens, Log: log,
+		Files: storage.NewFiles(storage.Options{PathStyle: c.Bool(settings.FlagName(varPathStyle))}),
+	})
 }
 
 // openTokens returns nil where everybody may do everything.
@@ -141,36 +108,6 @@ func openTokens(c *cli.Command, log *slog.Logger) (*httpapi.Tokens, error) {
 		return nil, settings.Usage("%s: %w", varTokensFile, err)
 	}
 	return tokens, nil
-}
-
-func serveRoutes(api, pages http.Handler, rdb redis.UniversalClient) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", api)
-	mux.Handle("/", pages)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
-		defer cancel()
-		if rdb.Ping(ctx).Err() != nil {
-			http.Error(w, "Redis does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	return mux
-}
-
-// pagesOf shows jobs to whoever has a token, as it allows.
-func pagesOf(client *tasks.Client, api *httpapi.API, files *storage.Files, log *slog.Logger) http.Handler {
-	return page.New(page.Config{
-		Client: client, Log: log,
-		Login: func(token string) (page.Visitor, bool) {
-			caller, known := api.Caller(token)
-			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone, Cancel: caller.May(httpapi.Cancel), Retry: caller.May(httpapi.Retry)}
-			return v, known && caller.May(httpapi.Read)
-		},
-		Open: func(ctx context.Context, o tasks.Output) (io.ReadCloser, error) { return files.Open(ctx, o.URL) },
-	})
 }
 
 func tokenCommand(stdout, stderr io.Writer) *cli.Command {

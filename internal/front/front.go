@@ -1,0 +1,98 @@
+// Package front serves the HTTP API and the pages at one address, and bounds what strangers there can take: time,
+// memory and connections.
+package front
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/net/netutil"
+
+	"github.com/seed-290c2414/hourglass/internal/httpapi"
+	"github.com/seed-290c2414/hourglass/internal/page"
+	"github.com/seed-290c2414/hourglass/internal/records"
+	"github.com/seed-290c2414/hourglass/internal/storage"
+	"github.com/seed-290c2414/hourglass/tasks"
+)
+
+// Config is what the front needs.
+type Config struct {
+	Redis  redis.UniversalClient
+	Client *tasks.Client   // over that Redis
+	Tokens *httpapi.Tokens // nil: everybody may do everything
+	Files  *storage.Files  // by which the pages show what jobs have made
+	Log    *slog.Logger
+}
+
+// The bounds. An answer that takes longer than the time for one, such as a stream of events or a large file, extends
+// it for as long as somebody reads.
+const (
+	headerWithin      = 5 * time.Second
+	requestWithin     = 15 * time.Second
+	answerWithin      = 30 * time.Second
+	idleFor           = time.Minute
+	longestHeader     = 16 << 10
+	connectionsAtMost = 4096 // others wait
+	drainFor          = 15 * time.Second
+	pingWithin        = 5 * time.Second
+)
+
+// Serve answers on the listener, which it closes, until ctx ends, and lets requests end that are under way.
+func Serve(ctx context.Context, listener net.Listener, c Config) error {
+	api := httpapi.New(httpapi.Config{Client: c.Client, Records: records.New(c.Redis), Tokens: c.Tokens, Log: c.Log})
+	server := &http.Server{
+		Handler:           routes(api, pages(api, c), c.Redis),
+		ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
+		MaxHeaderBytes: longestHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(netutil.LimitListener(listener, connectionsAtMost)) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	api.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return nil
+}
+
+func routes(api, pages http.Handler, rdb redis.UniversalClient) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.Handle("/", pages)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pingWithin)
+		defer cancel()
+		if rdb.Ping(ctx).Err() != nil {
+			http.Error(w, "Redis does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	return mux
+}
+
+// pages shows jobs to whoever has a token, as it allows.
+func pages(api *httpapi.API, c Config) http.Handler {
+	return page.New(page.Config{
+		Client: c.Client, Log: c.Log,
+		Login: func(token string) (page.Visitor, bool) {
+			caller, known := api.Caller(token)
+			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone, Cancel: caller.May(httpapi.Cancel), Retry: caller.May(httpapi.Retry)}
+			return v, known && caller.May(httpapi.Read)
+		},
+		Open: func(ctx context.Context, o tasks.Output) (io.ReadCloser, error) { return c.Files.Open(ctx, o.URL) },
+	})
+}
