@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -47,7 +48,7 @@ const (
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
 	api := httpapi.New(httpapi.Config{Client: c.Client, Records: records.New(c.Redis), Tokens: c.Tokens, Log: c.Log})
 	server := &http.Server{
-		Handler:           routes(api, pages(api, c), c.Redis),
+		Handler:           guarded(c.Tokens == nil, routes(api, pages(api, c), c.Redis)),
 		ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
 		MaxHeaderBytes: longestHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
@@ -65,6 +66,25 @@ func Serve(ctx context.Context, listener net.Listener, c Config) error {
 		return errors.Join(err, server.Close())
 	}
 	return nil
+}
+
+// guarded answers, where there are no tokens, to the names of this machine alone, and to no page from elsewhere: a
+// browser would carry their requests here.
+func guarded(open bool, next http.Handler) http.Handler {
+	if !open {
+		return next
+	}
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "without tokens only localhost is answered, not "+strconv.Quote(host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
 }
 
 func routes(api, pages http.Handler, rdb redis.UniversalClient) http.Handler {

@@ -81,13 +81,15 @@ func TestStrangers(t *testing.T) {
 		within      time.Duration
 		status      string // empty: the connection is closed without a word
 	}{
-		{"headers that never end", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nX-Slow: ", headerWithin + 5*time.Second, ""},
-		{"a body that never comes", "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", requestWithin + 5*time.Second, "400"},
-		{"headers that are too large", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nX-Long: " + long + "\r\n\r\n", 5 * time.Second, "431"},
-		{"a body that is too large", "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat(" ", 2_000_000), 10 * time.Second, "413"},
+		{"headers that never end", "GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", headerWithin + 5*time.Second, ""},
+		{"a body that never comes", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", requestWithin + 5*time.Second, "400"},
+		{"headers that are too large", "GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Long: " + long + "\r\n\r\n", 5 * time.Second, "431"},
+		{"a body that is too large", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat(" ", 2_000_000), 10 * time.Second, "413"},
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 5 * time.Second, "400"},
-		{"two lengths", "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 5 * time.Second, "400"},
-		{"another method", "BREW /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n", 5 * time.Second, "405"},
+		{"two lengths", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 5 * time.Second, "400"},
+		{"another name, by a browser that was led here", "GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n", 5 * time.Second, "403"},
+		{"a page elsewhere", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n\r\n", 5 * time.Second, "403"},
+		{"another method", "BREW /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 5 * time.Second, "405"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,7 +101,7 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("got %q, %v; want %q", line, err, tt.status)
 			}
 			other := s.dial(t, 5*time.Second)
-			_, _ = io.WriteString(other, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			_, _ = io.WriteString(other, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 			if line, err := bufio.NewReader(other).ReadString('\n'); !strings.Contains(line, " 200 ") {
 				t.Errorf("another caller: got %q, %v", line, err)
 			}
@@ -118,8 +120,8 @@ func TestEnd(t *testing.T) {
 	}
 	conn := s.dial(t, 20*time.Second)
 	body := `{"id":"a","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"x"}}}`
-	_, _ = fmt.Fprintf(conn, "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	_, _ = io.WriteString(conn, "GET /v1/jobs/a/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, _ = fmt.Fprintf(conn, "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_, _ = io.WriteString(conn, "GET /v1/jobs/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "event: job") {
 		if strings.Contains(lines.Text(), " 500 ") {
