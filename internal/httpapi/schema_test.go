@@ -25,7 +25,9 @@ func (s shape) names() [2][]string {
 // which are made of the Go types.
 func TestDocumentFollowsTheSchemas(t *testing.T) {
 	t.Parallel()
-	var d struct{ Components struct{ Schemas map[string]shape } }
+	var d struct {
+		Components struct{ Schemas map[string]shape }
+	}
 	if err := json.Unmarshal(document, &d); err != nil {
 		t.Fatal(err)
 	}
