@@ -50,5 +50,5 @@ func (c cursor) upTo(p place) cursor {
 	if p.entry.At == c.At || p.entry.At == 0 {
 		return c
 	}
-	return cursor{At: p.entry.At, IDs: []string{p.entry.Job}}
+	return cursor{At: p.entry.At} // without its id: the job may be one that the caller must not know of
 }

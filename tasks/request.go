@@ -53,6 +53,9 @@ func CheckID(id string) error {
 	return nil
 }
 
+// mostWarnings is how many the record holds: a body may be full of what this version does not know.
+const mostWarnings = 20
+
 // NewJob makes the record of a request that was accepted at the given time, with a new id if
 // the request has none. A request that the API would refuse is an *InvalidError, and so is a bad id.
 func NewJob(r Request, at time.Time) (*Job, error) {
@@ -85,8 +88,11 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 		return nil, invalid("body", err)
 	}
 	warnings := []string{}
-	for _, p := range problems {
+	for _, p := range problems[:min(len(problems), mostWarnings)] {
 		warnings = append(warnings, p.String())
+	}
+	if more := len(problems) - mostWarnings; more > 0 {
+		warnings = append(warnings, fmt.Sprintf("and %d more", more))
 	}
 	at = at.UTC()
 	return &Job{

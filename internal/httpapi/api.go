@@ -27,20 +27,17 @@ type Config struct {
 type API struct {
 	Config
 	routes  *http.ServeMux
-	streams chan struct{} // one for each that is open
+	streams streams
 	ending  chan struct{} // closed when streams are to end
 	settled settlements
 }
-
-// streamsAtMost bounds the streams of events: each asks Redis once a second.
-const streamsAtMost = 1000
 
 // New returns the API.
 func New(c Config) *API {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{Config: c, routes: http.NewServeMux(), streams: make(chan struct{}, streamsAtMost), ending: make(chan struct{})}
+	a := &API{Config: c, routes: http.NewServeMux(), ending: make(chan struct{})}
 	for _, r := range a.table() {
 		a.routes.HandleFunc(r.pattern, a.asked(r))
 	}
@@ -116,8 +113,9 @@ func (a *API) routed(w http.ResponseWriter, r *http.Request) {
 	a.routes.ServeHTTP(w, r)
 }
 
-// longestBody bounds a request: its job is kept in Redis several times.
-const longestBody = 1 << 20
+// longestBody bounds a request: its job is kept in Redis several times, and to look at it takes time and memory. The
+// longest text that the API takes has 15,000 characters.
+const longestBody = 64 << 10
 
 // answerWithin bounds what Redis is asked for one request.
 const answerWithin = 10 * time.Second

@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -53,10 +55,14 @@ func TestRefused(t *testing.T) {
 		{"a misspelt field", video("x", `,"option":{}`), 422, "option"},
 		{"a misspelt option", video("x", `,"options":{"overwite":true}`), 422, "overwite"},
 		{"an option of another type", video("x", `,"options":{"overwrite":"yes"}`), 422, "options.overwrite"},
-		{"a stream of ours", video("x", `,"options":{"notify":{"stream":"asynq:queues"}}`), 422, "options.notify.stream"},
+		{"a callback that is no URL", video("x", `,"options":{"notify":{"url":"ftp://x"}}`), 422, "options.notify.url"},
 		{"too much", `{"body":"` + strings.Repeat("x", longestBody) + `"}`, 413, ""},
 		{"another tenant's name", video("x", `,"options":{"tenant":"rival"}`), 403, ""},
 		{"another tenant's id", video("taken", ""), 409, ""},
+		{"a task in somebody's queue", video("x", `,"options":{"notify":{"task":{"queue":"default","type":"email:send"}}}`), 403, ""},
+		{"somebody's stream", video("x", `,"options":{"notify":{"stream":"orders"}}`), 403, ""},
+		{"somebody's files", video("x", `,"options":{"overwrite":true}`), 403, ""},
+		{"something after the end", video("x", "") + "]", 400, ""},
 	}
 	for _, tt := range tests {
 		p := problemOf(t, s.want(tt.status, "POST", "/v1/jobs", "acme", tt.body))
@@ -319,11 +325,19 @@ func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.want(202, "POST", "/v1/jobs", "acme", video("a", ""))
-	for range streamsAtMost {
-		s.api.streams <- struct{}{}
+	for range streamsOfACaller {
+		if !s.api.streams.enter("rival") {
+			t.Fatal("too few streams")
+		}
+	}
+	s.want(503, "GET", "/v1/jobs/a/events", "rival", "")
+	for i := range streamsAtMost - streamsOfACaller {
+		if !s.api.streams.enter(fmt.Sprint(i)) {
+			t.Fatal("too few streams")
+		}
 	}
 	s.want(503, "GET", "/v1/jobs/a/events", "acme", "")
-	<-s.api.streams
+	s.api.streams.leave("1")
 	ended := make(chan int)
 	go func() { ended <- s.ask("GET", "/v1/jobs/a/events", "acme", "").Code }()
 	s.api.Close()
@@ -331,6 +345,55 @@ func TestStreamsEnd(t *testing.T) {
 	case <-ended:
 	case <-time.After(10 * time.Second):
 		t.Error("a stream outlives the server")
+	}
+}
+
+// TestTokenTakenBack: with its token, a stream ends.
+func TestTokenTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "acme", video("a", ""))
+	ended := make(chan struct{})
+	go func() { s.ask("GET", "/v1/jobs/a/events", "acme", ""); close(ended) }()
+	if err := os.WriteFile(s.tokens, []byte(`{"v":1,"tokens":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the stream goes on")
+	}
+}
+
+// TestCursorTellsNothing of jobs that its holder must not know of.
+func TestCursorTellsNothing(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "acme", video("mine-old", ""))
+	for i := range 150 {
+		s.want(202, "POST", "/v1/jobs", "rival", video(fmt.Sprint("secret-", i), ""))
+	}
+	s.want(202, "POST", "/v1/jobs", "acme", video("mine-new", ""))
+	var p page
+	if err := json.Unmarshal(s.want(200, "GET", "/v1/jobs?limit=1", "acme", "").Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := base64.RawURLEncoding.DecodeString(p.Next); err != nil || p.Next == "" || strings.Contains(string(text), "secret") {
+		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// TestBodyOfTrifles: a body full of what nobody knows makes no large record.
+func TestBodyOfTrifles(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	var fields strings.Builder
+	for i := 0; fields.Len() < longestBody-500; i++ {
+		fmt.Fprintf(&fields, `,"%x":0`, i)
+	}
+	w := s.want(202, "POST", "/v1/jobs", "acme", `{"id":"w","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"x"}`+fields.String()+`}}`)
+	if v := viewOf(t, w); len(v.Warnings) != 21 {
+		t.Errorf("%d warnings", len(v.Warnings))
 	}
 }
 

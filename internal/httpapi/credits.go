@@ -2,9 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +19,7 @@ import (
 // guess is what a job of an operation that nobody knows the price of is taken to cost, in credits.
 const guess = 50
 
-// settleAtMost is how many jobs are looked at when a budget is settled.
+// settleAtMost is how many purchases are looked at when a budget is settled.
 const settleAtMost = 500
 
 // settlements remembers when a budget was last settled.
@@ -44,27 +48,51 @@ func (a *API) budget(c Caller) records.Budget {
 	return records.Budget{Name: c.Name, Day: a.Now().UTC().Format(time.DateOnly)}
 }
 
-// reserve sets aside what a job is expected to cost, or refuses it before it is enqueued. What the jobs before it have
+// A purchase is what credits are reserved for: a job, or one of its later purchases, each of which is reserved for by
+// itself. No job id has a tilde.
+type purchase struct {
+	name string
+	job  *tasks.Job
+}
+
+func purchaseOf(job *tasks.Job) purchase {
+	if job.Epoch == 1 {
+		return purchase{job.ID, job}
+	}
+	return purchase{job.ID + "~" + strconv.Itoa(job.Epoch), job}
+}
+
+// parsePurchase returns the job of a purchase, and the epoch from which on it can have been made.
+func parsePurchase(name string) (id string, epoch int) {
+	id, text, later := strings.Cut(name, "~")
+	epoch = 1
+	if later {
+		epoch, _ = strconv.Atoi(text)
+	}
+	return id, epoch
+}
+
+// reserve sets aside what a purchase is expected to cost, or refuses it before it is made. What those before it have
 // really cost is looked up first.
-func (a *API) reserve(ctx context.Context, w http.ResponseWriter, c Caller, job *tasks.Job) error {
+func (a *API) reserve(ctx context.Context, h http.Header, c Caller, p purchase) error {
 	if c.CreditsPerDay == nil {
 		return nil
 	}
 	b := a.budget(c)
-	if a.settled.due(b, a.Now()) {
-		if err := a.settle(ctx, b); err != nil {
+	if a.settled.due(b, a.Now()) || p.job.Epoch > 1 { // what the purchase before it has cost is about to be forgotten
+		if err := a.settle(ctx, c, b); err != nil {
 			return err
 		}
 	}
-	price, err := a.price(ctx, job.Operation)
+	price, err := a.price(ctx, p.job)
 	if err != nil {
 		return err
 	}
-	left, ok, err := a.Records.Reserve(ctx, b, job.ID, price, *c.CreditsPerDay)
+	left, ok, err := a.Records.Reserve(ctx, b, p.name, price, *c.CreditsPerDay)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Credits-Left", strconv.Itoa(left))
+	h.Set("Credits-Left", strconv.Itoa(left))
 	if ok {
 		return nil
 	}
@@ -75,31 +103,38 @@ func (a *API) reserve(ctx context.Context, w http.ResponseWriter, c Caller, job 
 	}
 }
 
-// release gives back what was reserved for a job that was not accepted.
-func (a *API) release(ctx context.Context, c Caller, id string) error {
-	if c.CreditsPerDay == nil {
-		return nil
-	}
-	return a.Records.Settle(ctx, a.budget(c), id, 0, true)
-}
-
-// price is what the operator says, else what was last charged, else a guess.
-func (a *API) price(ctx context.Context, operation string) (int, error) {
-	if n, known := a.Tokens.price(operation); known {
+// price is what the operator says, else by the most that a second or an image of the operation has cost, else a guess.
+func (a *API) price(ctx context.Context, job *tasks.Job) (int, error) {
+	if n, known := a.Tokens.price(job.Operation); known {
 		return n, nil
 	}
-	n, err := a.Records.Price(ctx, operation)
-	if n == 0 {
-		n = guess
+	each, err := a.Records.Price(ctx, job.Operation)
+	if each == 0 {
+		return guess, err
 	}
-	return n, err
+	return int(math.Ceil(each * size(job))), err
 }
 
-// settle puts what jobs have cost in the place of what was reserved for them.
-func (a *API) settle(ctx context.Context, b records.Budget) error {
-	ids, err := a.Records.Unsettled(ctx, b, settleAtMost)
-	if err != nil || len(ids) == 0 {
+// size is how much a job asks for: seconds, or images; at least 1.
+func size(job *tasks.Job) float64 {
+	var body struct {
+		Start  float64 `json:"start_seconds"`
+		End    float64 `json:"end_seconds"`
+		Images float64 `json:"image_count"`
+	}
+	_ = json.Unmarshal(job.Body, &body) // it was checked; what has neither is 1
+	return max(1, body.End-body.Start, body.Images)
+}
+
+// settle puts what purchases have cost in the place of what was reserved for them.
+func (a *API) settle(ctx context.Context, c Caller, b records.Budget) error {
+	names, err := a.Records.Unsettled(ctx, b, settleAtMost)
+	if err != nil || len(names) == 0 {
 		return err
+	}
+	ids := make([]string, len(names))
+	for i, name := range names {
+		ids[i], _ = parsePurchase(name)
 	}
 	texts, err := a.Records.LoadAll(ctx, ids)
 	if err != nil {
@@ -107,26 +142,32 @@ func (a *API) settle(ctx context.Context, b records.Budget) error {
 	}
 	for i, text := range texts {
 		if text == nil {
-			continue // it is being submitted
+			continue // it is being submitted; or was not accepted, or is forgotten: what is reserved stays
 		}
 		job, err := tasks.DecodeJob(text)
 		if err != nil {
-			continue // of a later version: what is reserved stays
+			continue // of a later version: the same
 		}
-		credits, known, final := costOf(job)
-		if !known {
-			continue
-		}
-		if err := a.Records.Settle(ctx, b, ids[i], credits, final); err != nil {
+		if err := a.settleOne(ctx, c, b, names[i], job); err != nil {
 			return err
-		}
-		if credits > 0 {
-			if err := a.Records.LearnPrice(ctx, job.Operation, credits); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+func (a *API) settleOne(ctx context.Context, c Caller, b records.Budget, name string, job *tasks.Job) error {
+	if !c.Sees(job) { // the id was somebody else's before this job could have it
+		return a.Records.Settle(ctx, b, name, 0, true)
+	}
+	_, epoch := parsePurchase(name)
+	credits, known, final := costOf(job)
+	if !known || job.Epoch < epoch {
+		return nil
+	}
+	if err := a.Records.Settle(ctx, b, name, credits, final); err != nil || credits == 0 {
+		return err
+	}
+	return a.Records.LearnPrice(ctx, job.Operation, float64(credits)/size(job))
 }
 
 // costOf is what a job has cost, whether that is known, and whether it stays. Of video it is an estimate until the
@@ -135,8 +176,13 @@ func costOf(job *tasks.Job) (credits int, known, final bool) {
 	switch {
 	case job.Mark() != nil: // nobody can tell whether it was charged
 		return 0, false, false
-	case job.ProjectID == "" && !job.State.Ended():
+	case job.ProjectID == "" && (!job.State.Ended() || bought(job)):
 		return 0, false, false
 	}
 	return job.CreditsCharged, true, job.State.Ended() || job.StoredAt != nil
+}
+
+// bought reports whether something was charged that the record does not follow: a caller has canceled meanwhile.
+func bought(job *tasks.Job) bool {
+	return len(job.Orphans) > 0 || slices.ContainsFunc(job.Attempts, func(a tasks.Attempt) bool { return a.Outcome != tasks.NotCharged })
 }

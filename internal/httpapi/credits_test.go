@@ -1,8 +1,11 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,6 +63,108 @@ func TestUnknownKeepsItsReservation(t *testing.T) {
 		j.Attempts = []tasks.Attempt{{Token: "x", At: time.Now()}}
 	})
 	s.day = s.day.Add(settleEvery)
+	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
+}
+
+// TestEveryPurchaseCounts: each that a caller makes for a job is reserved for by itself, and none is forgotten.
+func TestEveryPurchaseCounts(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	bought := func(n int) {
+		s.change("a", func(j *tasks.Job) {
+			j.State, j.ProjectID, j.CreditsCharged = tasks.Failed, fmt.Sprint("p", n), 40
+			j.Error = &tasks.Error{Stage: "download", Code: "gave_up", Message: "x", Hint: "y"}
+		})
+		s.day = s.day.Add(settleEvery)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	bought(1)
+	s.want(200, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`)
+	bought(2)
+	s.want(429, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`)
+	s.want(200, "POST", "/v1/jobs/a/retry", "poor", ``) // with the project it has paid for
+}
+
+// TestSettledBetween: a budget that is settled between a reservation and its retry does not forget it.
+func TestSettledBetween(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", failedBeforeItsCreate)
+	c, _ := s.api.Caller("poor")
+	b := s.api.budget(c)
+	job, err := s.client.Job(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := job.Clone()
+	if err := errors.Join(again.Retry(false, time.Now()), s.api.reserve(t.Context(), http.Header{}, c, purchaseOf(again)), s.api.settle(t.Context(), c, b)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client.Retry(t.Context(), "a", false); err != nil {
+		t.Fatal(err)
+	}
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Rendering, "p", 90 })
+	if err := s.api.settle(t.Context(), c, b); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.api.Records.Spent(t.Context(), b); n != 90 || err != nil {
+		t.Errorf("spent %d, %v; want 90", n, err)
+	}
+}
+
+// TestSameIDAtOnce: of two requests that want the same id at once, one is refused, and the other stays reserved for.
+func TestSameIDAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newServiceOn(t, testservers.Redis(t))
+	accepted := 0
+	for i := range 40 {
+		var codes [2]int
+		var both sync.WaitGroup
+		for k := range 2 {
+			both.Go(func() {
+				codes[k] = s.ask("POST", "/v1/jobs", "poor", video(fmt.Sprint("r", i), fmt.Sprintf(`,"options":{"metadata":{"k":"%d"}}`, k))).Code
+			})
+		}
+		both.Wait()
+		if codes[0] == 202 || codes[1] == 202 {
+			accepted++
+		}
+	}
+	if accepted != 2 {
+		t.Errorf("%d jobs of 50 credits accepted, of 100", accepted)
+	}
+}
+
+// TestDearJobs: the price of a job goes by how much it asks for, and by the most that was seen.
+func TestDearJobs(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	cost := func(id string, credits int) {
+		s.change(id, func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "p"+id, credits })
+		s.day = s.day.Add(settleEvery)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	cost("a", 10)
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	cost("b", 5)
+	long := `{"id":"c","operation":"text-to-video","body":{"end_seconds":60,"style":{"prompt":"x"}}}`
+	if p := problemOf(t, s.want(429, "POST", "/v1/jobs", "poor", long)); !strings.Contains(p.Detail, "120 credits, and 85") {
+		t.Errorf("got %s", p.Detail)
+	}
+}
+
+// TestCanceledAndCharged: what was charged while it was canceled counts.
+func TestCanceledAndCharged(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", func(j *tasks.Job) {
+		j.State, j.Orphans = tasks.Canceled, []string{"p"}
+		j.Attempts = []tasks.Attempt{{Token: "x", Outcome: tasks.Charged}}
+	})
+	s.day = s.day.Add(settleEvery)
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
 	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -19,12 +20,10 @@ const (
 // events tells how a job goes on, as server-sent events: the job as it stands, then after each change, until there is
 // nothing more to wait for. Whoever comes back after a break is told how it stands then.
 func (a *API) events(w http.ResponseWriter, r *http.Request, c Caller) error {
-	select {
-	case a.streams <- struct{}{}:
-		defer func() { <-a.streams }()
-	default:
+	if !a.streams.enter(c.Name) {
 		return problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many streams are open: ask GET /v1/jobs/{id} from time to time", retryAfter: 10 * time.Second}
 	}
+	defer a.streams.leave(c.Name)
 	job, err := a.find(r.Context(), r.PathValue("id"), c)
 	if err != nil {
 		return err
@@ -44,12 +43,51 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, c Caller) error {
 		case <-beat.C:
 			s.write(": still here\n\n")
 		case <-look.C:
+			if known, ok := a.Caller(bearer(r)); !ok || !known.may(Read) || !known.Sees(job) {
+				return nil // the token was taken back
+			}
 			if fresh, err := a.find(r.Context(), r.PathValue("id"), c); err == nil { // Redis may be away for a while
 				job = fresh
 			}
 		}
 	}
 	return nil
+}
+
+// streams counts those that are open, each of which asks Redis once a second.
+type streams struct {
+	mu   sync.Mutex
+	all  int
+	each map[string]int // by the name of the token
+}
+
+// The bounds of streams.
+const (
+	streamsAtMost    = 1000
+	streamsOfACaller = 200
+)
+
+func (s *streams) enter(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= streamsAtMost || s.each[name] >= streamsOfACaller {
+		return false
+	}
+	if s.each == nil {
+		s.each = map[string]int{}
+	}
+	s.all++
+	s.each[name]++
+	return true
+}
+
+func (s *streams) leave(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.each[name]--; s.each[name] == 0 {
+		delete(s.each, name)
+	}
 }
 
 // A stream tells each state of a job once.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -49,16 +50,13 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 	status := http.StatusOK
 	if standing == nil {
 		status = http.StatusAccepted
-		if err := a.reserve(ctx, w, c, fresh); err != nil {
+		if err := a.reserve(ctx, w.Header(), c, purchaseOf(fresh)); err != nil {
 			return err
 		}
 	}
 	job, err := a.Client.Submit(ctx, wanted)
-	if errors.Is(err, tasks.ErrExists) || errors.Is(err, tasks.ErrInvalid) {
-		return errors.Join(err, a.release(ctx, c, wanted.ID))
-	}
 	if err != nil {
-		return err // it may be accepted: what is reserved stays
+		return err // it may be accepted, or another request of this id: what is reserved is settled by its record
 	}
 	w.Header().Set("Location", "/v1/jobs/"+job.ID)
 	writeJSON(w, status, job.View())
@@ -79,6 +77,12 @@ func (q request) of(c Caller, key string) (tasks.Request, error) {
 		}
 		q.Options.Tenant = c.Tenant
 	}
+	if q.Options.Overwrite && c.Tenant != Everyone {
+		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "options.overwrite may replace what another tenant's job has made: it takes a token of all tenants"}
+	}
+	if to := q.Options.Notify; (to.Task != nil || to.Stream != "") && !c.may(Notify) {
+		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "notify.task and notify.stream write into the Redis of the fleet: the token has no scope " + string(Notify) + "; notify.url needs none"}
+	}
 	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil
 }
 
@@ -94,7 +98,7 @@ func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err = d.Decode(into)
-	if err == nil && d.More() {
+	if _, end := d.Token(); err == nil && !errors.Is(end, io.EOF) {
 		err = errors.New("more than one value")
 	}
 	if err == nil {
@@ -162,7 +166,9 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 	var q struct {
 		Recreate bool `json:"recreate"`
 	}
-	if r.ContentLength != 0 {
+	body := bufio.NewReader(r.Body)
+	if _, err := body.Peek(1); !errors.Is(err, io.EOF) {
+		r.Body = io.NopCloser(body)
 		if err := decode(r, &q); err != nil {
 			return err
 		}
@@ -171,21 +177,34 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(r.Context())
-	defer cancel()
-	if err := job.Clone().Retry(q.Recreate, a.Now()); err != nil {
-		return err // before anything is reserved
-	}
-	if q.Recreate || job.ProjectID == "" {
-		if err := a.reserve(ctx, w, c, job); err != nil {
-			return err
-		}
-	}
-	if job, err = a.Client.Retry(ctx, job.ID, q.Recreate); err != nil {
+	if job, err = a.retryFor(r.Context(), w.Header(), c, job, q.Recreate); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, job.View())
 	return nil
+}
+
+// retryFor sets credits aside for what it may buy.
+func (a *API) retryFor(ctx context.Context, h http.Header, c Caller, job *tasks.Job, recreate bool) (*tasks.Job, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	again := job.Clone()
+	if err := again.Retry(recreate, a.Now()); err != nil {
+		return nil, err // before anything is reserved
+	}
+	if again.State == tasks.Pending {
+		if err := a.reserve(ctx, h, c, purchaseOf(again)); err != nil {
+			return nil, err
+		}
+	}
+	return a.Client.Retry(ctx, job.ID, recreate)
+}
+
+// RetryFor puts a failed job back on the road for a caller who may do that, within its budget, as POST
+// /v1/jobs/{id}/retry does. An error of the budget reads as what to do.
+func (a *API) RetryFor(ctx context.Context, c Caller, job *tasks.Job) error {
+	_, err := a.retryFor(ctx, http.Header{}, c, job, false)
+	return err
 }
 
 const (

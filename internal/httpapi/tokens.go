@@ -27,9 +27,10 @@ const (
 	Read   Scope = "read"
 	Cancel Scope = "cancel"
 	Retry  Scope = "retry"
+	Notify Scope = "notify" // by task and stream, that is, to write into the Redis of the fleet
 )
 
-// Scopes returns them all.
+// Scopes returns those that a token has unless told otherwise: all but Notify.
 func Scopes() []Scope { return []Scope{Submit, Read, Cancel, Retry} }
 
 // Everyone is the tenant of a token that is about the jobs of all tenants.
@@ -45,7 +46,7 @@ type Caller struct {
 	CreditsPerDay *int    `json:"credits_per_day,omitempty"` // days of UTC; missing: any number
 }
 
-var everybody = Caller{Name: "everybody", Tenant: Everyone, Scopes: Scopes()}
+var everybody = Caller{Name: "everybody", Tenant: Everyone, Scopes: append(Scopes(), Notify)}
 
 func (c Caller) may(s Scope) bool { return slices.Contains(c.Scopes, s) }
 
@@ -72,8 +73,8 @@ func (c Caller) check() error {
 		return fmt.Errorf("token %s: credits_per_day: must not be negative", c.Name)
 	}
 	for _, s := range c.Scopes {
-		if !slices.Contains(Scopes(), s) {
-			return fmt.Errorf("token %s: scope %q: want some of submit, read, cancel, retry", c.Name, s)
+		if !slices.Contains(append(Scopes(), Notify), s) {
+			return fmt.Errorf("token %s: scope %q: want some of submit, read, cancel, retry, notify", c.Name, s)
 		}
 	}
 	return nil
@@ -196,7 +197,7 @@ func (t *Tokens) Lookup(token string) (Caller, bool) {
 	defer t.mu.Unlock()
 	t.fresh()
 	c, known := t.byHash[HashToken(token)]
-	return c, known
+	return c, known && token != ""
 }
 
 // price is what the operator says that an operation costs.
@@ -238,9 +239,21 @@ func (c Caller) Add(path, token string) error {
 	if err != nil {
 		return err
 	}
-	// Beside it and renamed: a server may read it at any moment.
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
-		return err
+	mode := os.FileMode(0o600)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
 	}
-	return os.Rename(path+".new", path)
+	// Beside it and renamed: a server may read it at any moment. Who adds at the same time is refused, not lost.
+	next, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("%w; is another token being added? If not, remove it", err)
+	}
+	_, err = next.Write(append(text, '\n'))
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(path+".new"))
+	}
+	return err
 }

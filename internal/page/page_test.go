@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -33,11 +34,22 @@ func newSite(t *testing.T) *site {
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = rdb.Close() })
 	s := &site{t: t, rdb: rdb, client: tasks.NewClient(rdb)}
+	cancel := func(ctx context.Context, job *tasks.Job) error {
+		_, err := s.client.Cancel(ctx, job.ID)
+		return err
+	}
+	retry := func(ctx context.Context, job *tasks.Job) error {
+		if job.ID == "dear" {
+			return &ErrRefused{"no credits are left"}
+		}
+		_, err := s.client.Retry(ctx, job.ID, false)
+		return err
+	}
 	s.pages = New(Config{
 		Client: s.client,
 		Login: func(token string) (Visitor, bool) {
 			v, known := map[string]Visitor{
-				"acme": {Name: "acme", Tenant: "acme", Cancel: true, Retry: true}, "rival": {Name: "rival", Tenant: "rival", Cancel: true, Retry: true},
+				"acme": {Name: "acme", Tenant: "acme", Cancel: cancel, Retry: retry}, "rival": {Name: "rival", Tenant: "rival", Cancel: cancel, Retry: retry},
 				"reader": {Name: "reader", Tenant: "acme"}, "boss": {Name: "boss", All: true},
 			}[token]
 			return v, known
@@ -149,6 +161,39 @@ func TestEveryRouteAsksWho(t *testing.T) {
 	}
 }
 
+// TestBudgetRefuses: a page says why it does not retry.
+func TestBudgetRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.put("dear", "acme", failed)
+	if w := s.ask("POST", "/jobs/dear/retry", "acme"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "no credits are left") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+// TestOlderOnes: page by page each job comes once.
+func TestOlderOnes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for i := range pageSize + 10 {
+		s.put(fmt.Sprintf("j%03d", i), []string{"acme", "rival"}[i%10/9], func(*tasks.Job) {})
+	}
+	first := s.ask("GET", "/", "acme").Body.String()
+	_, link, found := strings.Cut(first, `<a href="/?show=&amp;from=`)
+	if !found {
+		s.put("one-more", "acme", func(*tasks.Job) {})
+		t.Fatalf("no link to older ones:\n%s", first)
+	}
+	from, _, _ := strings.Cut(link, `"`)
+	older := s.ask("GET", "/?from="+from, "acme").Body.String()
+	if !strings.Contains(older, "j000") || strings.Contains(older, "j058") || strings.Contains(first, "j000") || !strings.Contains(first, "j058") {
+		t.Errorf("the pages overlap, or jobs are missing:\n%s", older)
+	}
+	if w := s.ask("GET", "/?from=made-up", "acme"); w.Code != http.StatusNotFound {
+		t.Errorf("a made-up cursor: got %d", w.Code)
+	}
+}
+
 // TestForeignForms: a page elsewhere can't make the browser of somebody who is logged in act.
 func TestForeignForms(t *testing.T) {
 	t.Parallel()
@@ -190,7 +235,7 @@ func TestFiles(t *testing.T) {
 	if h := text.Header(); h.Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") {
 		t.Errorf("a page among the files: got %v", h)
 	}
-	for path, want := range map[string]int{"/jobs/mine/files/3": 503, "/jobs/mine/files/9": 404, "/jobs/mine/files/x": 404, "/jobs/nobody": 404, "/jobs/..%2f": 404, "/nothing": 404} {
+	for path, want := range map[string]int{"/jobs/mine/files/3": 404, "/jobs/mine/files/9": 404, "/jobs/mine/files/x": 404, "/jobs/nobody": 404, "/jobs/..%2f": 404, "/nothing": 404} {
 		if w := s.ask("GET", path, "acme"); w.Code != want {
 			t.Errorf("%s: got %d, want %d", path, w.Code, want)
 		}
@@ -209,7 +254,7 @@ func TestDoor(t *testing.T) {
 		s.pages.ServeHTTP(w, r)
 		return w
 	}
-	for to, want := range map[string]string{"/jobs/x?a=b": "/jobs/x?a=b", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/", "": "/"} {
+	for to, want := range map[string]string{"/jobs/x": "/jobs/x", "/?show=failed": "/?show=failed", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/", `/./\evil.example`: "/", "/jobs/x/cancel": "/", "": "/"} {
 		w := enter("acme", to)
 		set := w.Header().Get("Set-Cookie")
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {

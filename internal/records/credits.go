@@ -39,12 +39,12 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return {1, left - want}
 `)
 
-// Reserve sets credits aside for a job, unless that takes the budget over its limit, and returns what is left of it.
-// A job that has them already gets no more. May be repeated.
+// Reserve sets credits aside for a purchase, unless that takes the budget over its limit, and returns what is left of it.
+// One that has them already gets no more. May be repeated.
 func (s *Store) Reserve(ctx context.Context, b Budget, job string, credits, limit int) (left int, ok bool, err error) {
 	answer, err := reserve.Run(ctx, s.rdb, []string{b.reserved(), b.open()}, job, credits, limit, budgetsKept.Milliseconds()).Int64Slice()
 	if err != nil {
-		return 0, false, fmt.Errorf("reserve credits for job %s: %w", job, err)
+		return 0, false, fmt.Errorf("reserve credits for %s: %w", job, err)
 	}
 	return int(answer[1]), answer[0] == 1, nil
 }
@@ -58,20 +58,20 @@ if ARGV[3] == '1' then redis.call('SREM', KEYS[2], ARGV[1]) end
 return 1
 `)
 
-// Settle puts what a job has cost in the place of what was reserved for it; closed says that it will not change any
-// more. A job without a reservation has none afterwards. May be repeated.
+// Settle puts what a purchase has cost in the place of what was reserved for it; closed says that it will not change any
+// more. One without a reservation has none afterwards. May be repeated.
 func (s *Store) Settle(ctx context.Context, b Budget, job string, credits int, closed bool) error {
 	if err := settle.Run(ctx, s.rdb, []string{b.reserved(), b.open()}, job, credits, closed).Err(); err != nil {
-		return fmt.Errorf("settle the credits of job %s: %w", job, err)
+		return fmt.Errorf("settle the credits of %s: %w", job, err)
 	}
 	return nil
 }
 
-// Unsettled returns up to n jobs of a budget that are not settled, any of them.
+// Unsettled returns up to n purchases of a budget that are not settled, any of them.
 func (s *Store) Unsettled(ctx context.Context, b Budget, n int) ([]string, error) {
 	jobs, err := s.rdb.SRandMemberN(ctx, b.open(), int64(n)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("look for jobs to settle: %w", err)
+		return nil, fmt.Errorf("look for purchases to settle: %w", err)
 	}
 	return jobs, nil
 }
@@ -87,18 +87,25 @@ func (s *Store) Spent(ctx context.Context, b Budget) (int, error) {
 
 const prices = "hourglass:{fleet}:prices"
 
-// Price returns what a job of the operation was last charged; 0 if that is not known.
-func (s *Store) Price(ctx context.Context, operation string) (int, error) {
-	n, err := s.rdb.HGet(ctx, prices, operation).Int()
+// Price returns the most that a unit of the operation, a second or an image, was ever charged; 0 if that is not known.
+func (s *Store) Price(ctx context.Context, operation string) (float64, error) {
+	n, err := s.rdb.HGet(ctx, prices, operation).Float64()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, fmt.Errorf("look for the price of %s: %w", operation, err)
 	}
 	return n, nil
 }
 
-// LearnPrice remembers what a job of the operation was charged.
-func (s *Store) LearnPrice(ctx context.Context, operation string, credits int) error {
-	if err := s.rdb.HSet(ctx, prices, operation, credits).Err(); err != nil {
+var learnPrice = redis.NewScript(`
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+return 1
+`)
+
+// LearnPrice remembers what a unit of the operation was charged, if none was charged more.
+func (s *Store) LearnPrice(ctx context.Context, operation string, credits float64) error {
+	if err := learnPrice.Run(ctx, s.rdb, []string{prices}, operation, credits).Err(); err != nil {
 		return fmt.Errorf("remember the price of %s: %w", operation, err)
 	}
 	return nil
