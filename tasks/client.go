@@ -99,8 +99,8 @@ func (c *Client) bareTask(ctx context.Context, id string) (*asynq.TaskInfo, *Cre
 }
 
 // Wait returns the job once there is nothing more to wait for: it is done, failed, canceled or
-// parked as unknown. It asks every second, more often at first, and passes over up to a minute
-// of a Redis that does not answer; the job goes on whether or not somebody waits.
+// parked as unknown. It asks every second, more often at first. Once it has seen the job, it passes over a Redis
+// that does not answer for as long as ctx lasts; before, for up to a minute. The job goes on whether or not somebody waits.
 func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 	return c.Watch(ctx, id, func(*Job) {})
 }
@@ -124,6 +124,7 @@ func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, e
 			return nil, err
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
+		case last != nil && errors.Is(err, ErrUnavailable): // it was there, and will be
 		case time.Since(troubleSince) > patience:
 			return nil, err
 		}

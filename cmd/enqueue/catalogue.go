@@ -64,7 +64,7 @@ func schemaCommand(stdout io.Writer) *cli.Command {
 		ArgsUsage: "OPERATION",
 		Description: `It is the published one, with the rules that a schema can't say in its description. Values of model,
 style, voice and language that it does not list are sent all the same, with a warning.`,
-		ShellComplete: completeOperation,
+		ShellComplete: complete(nil, anOperation),
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())

@@ -30,7 +30,7 @@ func listCommand(stdout, stderr io.Writer) *cli.Command {
 
 FOR is how long a job has been in its state. One that changes its state just now may be missed; one that
 was enqueued as a bare task is listed once a worker has seen it.`,
-		ShellComplete: completeFilter,
+		ShellComplete: complete(map[string]offers{"state": these(stateNames()...), "operation": these(operationNames()...)}, nil),
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "state", Usage: "only jobs in these `STATES`: " + strings.Join(stateNames(), ", ")},
 			&cli.StringFlag{Name: "operation", Usage: "only jobs of this `OPERATION`"},
@@ -153,7 +153,6 @@ func wishes(o tasks.Options) string {
 
 // note is the one thing to know about a job where it stands.
 func note(job *tasks.Job) string {
-	const longest = 80
 	text := ""
 	switch {
 	case job.Hold != nil:
@@ -168,9 +167,16 @@ func note(job *tasks.Job) string {
 		text = plural(len(job.Outputs), "file")
 	}
 	text = wishes(job.Options) + text
-	text = strings.Join(strings.Fields(text), " ") // one line, and no tabs of the table's
-	if runes := []rune(text); len(runes) > longest {
-		text = string(runes[:longest-1]) + "…"
+	return oneLine(text, longestNote)
+}
+
+const longestNote = 80 // characters
+
+// oneLine is a text without line breaks and tabs, cut to so many characters.
+func oneLine(text string, most int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:max(0, most-1)]) + "…"
 	}
 	return text
 }

@@ -16,9 +16,10 @@ import (
 
 func statusCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
-		Name:      "status",
-		Usage:     "print where a job stands",
-		ArgsUsage: "ID",
+		Name:          "status",
+		Usage:         "print where a job stands",
+		ArgsUsage:     "ID",
+		ShellComplete: complete(nil, jobIDs()),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one ID; got %d arguments", c.Args().Len())
