@@ -16,8 +16,10 @@ func cancelCommand(stdout io.Writer) *cli.Command {
 		Name:      "cancel",
 		Usage:     "cancel jobs: before the create at no cost; after it they are only not followed any more",
 		ArgsUsage: "ID...",
-		Description: `The API can't cancel: a project that was created goes on at Magic Hour, is charged, and is left there. A job
-whose files are all stored can't be canceled. Prints each job as it stands afterwards.`,
+		Description: `   enqueue cancel order-4711
+
+The API can't cancel: a project that was created goes on at Magic Hour, is charged, and is left there. A job
+whose files are all stored can't be canceled. Prints each job as it stands afterwards, and exits 1 if any can't be canceled.`,
 		ShellComplete: complete(nil, jobIDs(tasks.Pending, tasks.Creating, tasks.Unknown, tasks.Rendering, tasks.Storing)),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			return eachJob(ctx, c, stdout, func(client *tasks.Client, id string) (*tasks.Job, error) {
@@ -32,9 +34,11 @@ func retryCommand(stdout io.Writer) *cli.Command {
 		Name:      "retry",
 		Usage:     "put failed jobs back on the road at the stage that failed, with the project they have paid for",
 		ArgsUsage: "ID...",
-		Description: `Nothing is bought again unless nothing was bought. A render that failed was refunded and stays as it is:
+		Description: `   enqueue retry order-4711
+
+Nothing is bought again unless nothing was bought. A render that failed was refunded and stays as it is:
 --recreate buys a new one. A job that failed while nobody knew whether it was charged becomes unknown: see
-enqueue resolve. Prints each job as it stands afterwards.`,
+enqueue resolve. Prints each job as it stands afterwards, and exits 1 if any can't be retried.`,
 		ShellComplete: complete(nil, jobIDs(tasks.Failed)),
 		Flags:         []cli.Flag{&cli.BoolFlag{Name: "recreate", Usage: "buy a new project, whatever was bought before"}},
 		Action: func(ctx context.Context, c *cli.Command) error {

@@ -81,10 +81,11 @@ func (f field) usage(o operations.Operation) string {
 	if f.MaxLength > 0 {
 		parts = append(parts, "at most "+plural(f.MaxLength, "character"))
 	}
+	usage := strings.Join(parts, ", ")
 	if f.Default != nil {
-		parts = append(parts, fmt.Sprintf("%v if not given", f.Default))
+		usage += fmt.Sprintf(" (default: %v)", f.Default)
 	}
-	return strings.Join(parts, ", ")
+	return usage
 }
 
 // sketch is the form of a list or an object.
@@ -193,4 +194,3 @@ func (f field) check(texts ...string) error {
 	}
 	return nil
 }
-

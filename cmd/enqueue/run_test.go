@@ -56,7 +56,7 @@ func write(t *testing.T, text string) string {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var help strings.Builder
-	for _, command := range []string{"", "submit", "batch", "status", "wait", "list", "cancel", "retry", "resolve", "operations", "schema"} {
+	for _, command := range []string{"", "submit", "batch", "status", "wait", "get", "list", "cancel", "retry", "resolve", "operations", "schema", "face-swap"} {
 		args := []string{"--help"}
 		if command != "" {
 			args = []string{command, "--help"}

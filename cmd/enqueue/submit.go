@@ -31,11 +31,13 @@ func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		Name:      submitName,
 		Usage:     "submit one job and print its id",
 		ArgsUsage: "OPERATION",
-		Description: `The request body comes from --body, and --set lays single fields over it:
+		Description: `   enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
 
-   enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
+The request body comes from --body, and --set lays single fields over it. The same with a flag for each field, which its --help
+tells: enqueue text-to-video --end_seconds 5 --style.prompt "a tin robot waves"
 
-An id makes the call safe to repeat: the same request under the same id is one job.
+Magic Hour charges for the job when a worker creates it. --dry-run checks everything and costs nothing. An id makes the call safe
+to repeat: the same request under the same id is one job, paid for once.
 
 ` + filesHelp,
 		Flags: append([]cli.Flag{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,10 +18,17 @@ import (
 
 func waitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name:          "wait",
-		Usage:         "wait until jobs are done, failed, canceled or unknown, and print each as it comes",
-		ArgsUsage:     "ID...|-",
-		Description:   "- reads the ids from standard input: enqueue batch jobs.jsonl | enqueue wait -\nExits 3 if any job is not done. Jobs go on whether or not somebody waits.",
+		Name:      "wait",
+		Usage:     "wait until jobs are done, failed, canceled or unknown, and print each as it comes",
+		ArgsUsage: "ID...|-",
+		Description: `   enqueue wait order-4711 order-4712 --timeout 1h
+   enqueue batch jobs.jsonl | enqueue wait -
+
+- reads the ids from standard input. It costs nothing, and jobs go on whether or not somebody waits. A terminal shows a bar for
+each job, filled by its age and when it is expected, and elsewhere stderr has a line for each change of state, or the counts of
+more than ` + strconv.Itoa(fewJobs) + ` jobs every ten seconds. A Redis that goes away is waited for until --timeout.
+
+Exits 0 if all jobs are done, 3 if any is not, 124 at the timeout, and 130 if interrupted.`,
 		ShellComplete: complete(nil, jobIDs(tasks.Pending, tasks.Creating, tasks.Rendering, tasks.Storing, tasks.Cleaning)),
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Usage: "give up waiting after this `DURATION`; 0 waits for ever", Validator: func(d time.Duration) error {
