@@ -23,6 +23,7 @@ type Client struct {
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	trace     func(context.Context) Trace // of whoever submits
+	patience  time.Duration               // with a Redis that does not answer, of who waits for a job that was not seen yet
 }
 
 // NewClient returns a client of the fleet whose Redis rdb speaks to. The caller closes rdb,
@@ -33,6 +34,7 @@ func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		trace:     func(context.Context) Trace { return Trace{} },
+		patience:  time.Minute,
 	}
 	for _, set := range options {
 		set(c)
@@ -107,7 +109,7 @@ func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 
 // Watch is Wait, and shows the job each time that it was looked at.
 func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, error) {
-	const least, most, patience = 50 * time.Millisecond, time.Second, time.Minute
+	const least, most = 50 * time.Millisecond, time.Second
 	var troubleSince time.Time
 	var last *Job
 	for pause := least; ; pause = min(2*pause, most) {
@@ -125,7 +127,7 @@ func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, e
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
 		case last != nil && errors.Is(err, ErrUnavailable): // it was there, and will be
-		case time.Since(troubleSince) > patience:
+		case time.Since(troubleSince) > c.patience:
 			return nil, err
 		}
 		select {

@@ -23,9 +23,9 @@ func operationsCommand(stdout io.Writer) *cli.Command {
 		Description: `   enqueue operations
    enqueue face-swap --help
 
-Each is a command, whose --help tells its fields. TYPICAL is the published median time from create to complete. ASSETS are the fields of the body that
-take a media file: one of this machine, a public URL, s3://bucket/key, or the path of an uploaded file. Face detection is not covered
-yet: it makes no project.`,
+Each is a command, whose --help tells its fields. TYPICAL is the published median time from create to complete. ASSETS are the
+fields of the body that take a media file: one of this machine, a public URL, s3://bucket/key, or the path of an uploaded file.
+Face detection is not covered yet: it makes no project.`,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("unexpected argument %q; for the fields of one see enqueue schema %s", c.Args().First(), c.Args().First())

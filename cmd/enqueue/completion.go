@@ -28,6 +28,18 @@ In ~/.zshrc after compinit: source <(enqueue completion zsh). For fish: enqueue 
 The ids of the last 50 jobs are asked of Redis, within a second; without an answer none are offered.`
 }
 
+// completeCommand offers the commands, and those of operations.
+func completeCommand(ctx context.Context, c *cli.Command) {
+	complete(nil, nil)(ctx, c)
+	if !strings.HasPrefix(wordBefore(os.Args), "-") {
+		for _, o := range operations.All() {
+			_, _ = fmt.Fprintf(c.Root().Writer, "%s:make %s\n", o.Name, kindInWords[o.Kind])
+		}
+	}
+}
+
+var kindInWords = map[operations.Kind]string{operations.Video: "a video", operations.Image: "images", operations.Audio: "an audio file"}
+
 // offers are what may stand at a place, each a word, or word:what it is.
 type offers func(context.Context, *cli.Command) []string
 

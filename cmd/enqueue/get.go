@@ -22,9 +22,9 @@ func getCommand(stdout, stderr io.Writer) *cli.Command {
 		Name:      "get",
 		Usage:     "fetch the files of jobs from the store, and print where they are",
 		ArgsUsage: "ID...",
-		Description: `The files of a job come into a folder of its name, here or below --output:
+		Description: `   enqueue get order-4711 --output films
 
-   enqueue get order-4711 --output films     makes films/order-4711/1.mp4
+makes films/order-4711/1.mp4: the files of a job come into a folder of its name, here or below --output.
 
 It costs nothing, and Magic Hour is not asked: it reads s3:// and file:// as the worker has written them, with the same AWS_*
 variables. Each file is checked against the size and the checksum of the job's record before it gets its name. One that is there

@@ -110,6 +110,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: showCompletion,
+		ShellComplete:                   completeCommand,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("no command is called %q; see enqueue --help", c.Args().First())

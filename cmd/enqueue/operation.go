@@ -74,7 +74,8 @@ Each field of the request is a flag by its path, as in enqueue schema ` + o.Name
 flags are laid. A text is taken as it is; a list of texts is a flag for each; other values are JSON.
 
 Magic Hour charges for the job when a worker creates it, and tells the credits then: enqueue status shows them. --dry-run checks
-everything and costs nothing. A model, style, voice or language that is not listed is sent all the same, with a warning. --id makes the call safe to repeat: the same request under the same id is one job, paid for once.
+everything and costs nothing. --id makes the call safe to repeat: the same request under the same id is one job, paid for once.
+A model, style, voice or language that is not listed is sent all the same, with a warning.
 `
 	for _, rule := range o.Rules() {
 		text += "\nAlso: " + rule + "."
