@@ -8,30 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
-
-// stand makes a job stand as it might later.
-func stand(t *testing.T, url, id string, change func(*tasks.Job)) {
-	t.Helper()
-	store := records.New(connectTo(t, url))
-	text, rev, err := store.Load(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	job, err := tasks.DecodeJob(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change(job)
-	if text, err = job.Encode(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Save(t.Context(), id, text, rev, 0); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func rendering(job *tasks.Job) {
 	since, eta := time.Now().Add(-10*time.Minute), time.Now().Add(10*time.Minute)
