@@ -88,14 +88,14 @@ func exampleFields(o operations.Operation, fields []field) []field {
 	missing := map[string]bool{}
 	for {
 		var example []field
-		var body any
+		var body any = map[string]any{}
 		for _, f := range fields {
 			if steps, err := parsePath(f.path); err == nil && (f.required || missing[f.path]) {
 				example = append(example, f)
 				body, _ = put(body, steps, f.exampleValue(o))
 			}
 		}
-		text, _ := json.Marshal(body)
+		text, _ := json.Marshal(schemaOf(o).whole(body))
 		_, err := o.Validate(text)
 		before := len(missing)
 		var invalid *operations.InvalidError
@@ -152,12 +152,28 @@ func (k *kindOfValue) UnmarshalJSON(text []byte) error {
 }
 
 // fieldsOf are the fields of an operation's body, but for objects, which have fields of their own.
-func fieldsOf(o operations.Operation) []field {
-	var top schema
-	if json.Unmarshal(o.Schema(), &top) != nil {
-		return nil // a test reads them all
+func fieldsOf(o operations.Operation) []field { return schemaOf(o).fields("", true) }
+
+func schemaOf(o operations.Operation) (top schema) {
+	_ = json.Unmarshal(o.Schema(), &top) // a test reads them all
+	return top
+}
+
+// whole is an object with the objects in it that are required, which may be empty: no flag makes one.
+func (s schema) whole(tree any) any {
+	object, ok := tree.(map[string]any)
+	if !ok {
+		return tree
 	}
-	return top.fields("", true)
+	for name, inner := range s.Properties {
+		if object[name] == nil && len(inner.Properties) > 0 && slices.Contains(s.Required, name) {
+			object[name] = map[string]any{}
+		}
+		if object[name] != nil {
+			object[name] = inner.whole(object[name])
+		}
+	}
+	return object
 }
 
 // setFieldFlags lays the flags of fields over a body, in the order of their paths.
@@ -170,7 +186,6 @@ func setFieldFlags(c *cli.Command, body json.RawMessage) (json.RawMessage, error
 	if err := decode(body, &tree); err != nil {
 		return nil, err
 	}
-	set := false
 	for _, f := range fieldsOf(o) {
 		if !c.IsSet(f.path) {
 			continue
@@ -186,10 +201,6 @@ func setFieldFlags(c *cli.Command, body json.RawMessage) (json.RawMessage, error
 		if tree, err = put(tree, steps, value); err != nil {
 			return nil, settings.Usage("--%s: %w", f.path, err)
 		}
-		set = true
 	}
-	if !set {
-		return body, nil
-	}
-	return json.Marshal(tree)
+	return json.Marshal(schemaOf(o).whole(tree))
 }
