@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,12 +46,17 @@ func waitFor(t *testing.T, stdout, stderr io.Writer, shown func(), ids []string,
 //nolint:paralleltest // sets variables
 func TestBars(t *testing.T) {
 	terminal := newTerminal(t, 120, 24)
-	var out bytes.Buffer
-	code := waitFor(t, &out, terminal.file, func() {
+	file, err := os.Create(filepath.Join(t.TempDir(), "results"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	code := waitFor(t, file, terminal.file, func() {
 		terminal.seen(t, "job-a  text-to-video", "job-b  text-to-video", "rendering, poll 3, about 10m left", "=>", "2 jobs: 2 rendering")
 	}, []string{"job-a", "job-b"})
-	if code != 0 || strings.Count(out.String(), "\tdone") != 2 || strings.ContainsAny(out.String(), "\x1b>[") {
-		t.Errorf("exit %d, stdout has %q", code, out.String())
+	out, err := os.ReadFile(file.Name())
+	if err != nil || code != 0 || strings.Count(string(out), "\tdone") != 2 || strings.ContainsAny(string(out), "\x1b>[") {
+		t.Errorf("exit %d, stdout has %q, %v", code, out, err)
 	}
 	if shown := terminal.all(); strings.Contains(shown, "\tdone") {
 		t.Errorf("the results are on the terminal as well: %q", shown)
@@ -134,8 +140,6 @@ func TestMoreJobsThanLines(t *testing.T) {
 }
 
 // TestNoBars: where there is no terminal that can show them, or JSON is asked for, there is a line for each state.
-//
-//nolint:paralleltest // sets variables
 func TestNoBars(t *testing.T) {
 	for name, args := range map[string][]string{"dumb": nil, "json": {"--json"}} {
 		t.Run(name, func(t *testing.T) {

@@ -119,7 +119,7 @@ func TestGetDamaged(t *testing.T) {
 	store := t.TempDir()
 	kept(t, url, "a", "file://"+store, storage.Options{}, "1.mp4")
 	name := filepath.Join(store, "a", "1.mp4")
-	whole, err := os.ReadFile(name) //nolint:gosec // the test's own
+	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,8 +193,6 @@ func TestGetWithoutFiles(t *testing.T) {
 }
 
 // TestGetFromS3 reads what a worker has written into a bucket, with the variables that the worker has.
-//
-//nolint:paralleltest // sets variables
 func TestGetFromS3(t *testing.T) {
 	server := testservers.VersityGW(t, "media")
 	for name, value := range server.Env() {
