@@ -35,7 +35,12 @@ func (b *jobBars) see(job *tasks.Job) {
 		return
 	}
 	id := job.ID
-	bar := b.screen.add(byAge(func() int64 { return int64(b.progress.job(id).Progress(time.Now())) }),
+	bar := b.screen.add(byAge(func() int64 {
+		if now := b.progress.job(id); now != nil { // it may be gone, and the bar about to go
+			return int64(now.Progress(time.Now()))
+		}
+		return 0
+	}),
 		mpb.BarWidth(barWidth),
 		mpb.PrependDecorators(decor.Name(oneLine(id, longestName)+"  "+job.Operation, decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(words(func() string { return stands(b.progress.job(id), time.Now()) })))

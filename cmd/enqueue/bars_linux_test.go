@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -162,6 +163,40 @@ func TestNoBars(t *testing.T) {
 			t.Errorf("exit %d, %q", code, shown)
 		}
 	})
+}
+
+// TestBarOfAJobThatIsGone: a record that vanishes is told of, and ends the wait.
+func TestBarOfAJobThatIsGone(t *testing.T) {
+	terminal := newTerminal(t, 120, 24)
+	m, url := start(t)
+	if _, said, code := enqueue(t, url, "", "text-to-video", "--id", "job-a", "--end_seconds", "5", "--style.prompt", "x"); code != 0 {
+		t.Fatal(said)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(t.Context(), []string{"enqueue", "--redis-url", url, "wait", "job-a"}, strings.NewReader(""), io.Discard, terminal.file)
+	}()
+	terminal.seen(t, "job-a  text-to-video")
+	m.FlushAll()
+	if err := <-ended; exitCode(err, io.Discard) != exitFailure || !strings.Contains(terminal.all(), "no such job: job-a") {
+		t.Errorf("got %v, %q", err, terminal.all())
+	}
+}
+
+// TestManyJobsWithoutATerminal: nobody reads thousands of lines.
+//
+//nolint:paralleltest // sets variables
+func TestManyJobsWithoutATerminal(t *testing.T) {
+	var ids []string
+	for i := range fewJobs + 1 {
+		ids = append(ids, fmt.Sprintf("job-%d", i))
+	}
+	var said pseudo
+	var out bytes.Buffer
+	code := waitFor(t, &out, &said, func() { said.seen(t, "waiting for 21 jobs\n") }, ids)
+	if code != 0 || strings.Count(out.String(), "\tdone") != len(ids) || strings.Contains(said.text(), "job-") {
+		t.Errorf("exit %d, %q", code, said.text())
+	}
 }
 
 // TestTableOnATerminal: it fits, and only there it has colours, which NO_COLOR takes away.

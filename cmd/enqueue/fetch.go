@@ -25,18 +25,18 @@ const (
 
 // standsAt tells whether a file is there already.
 func standsAt(name string, o tasks.Output) (standing, error) {
-	file, err := os.Open(name)
+	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nothing, nil
 	}
+	if err != nil || !info.Mode().IsRegular() || info.Size() != o.Size {
+		return other, err
+	}
+	file, err := os.Open(name)
 	if err != nil {
 		return nothing, err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() != o.Size {
-		return other, err
-	}
 	var digest storage.Digest
 	if _, err := io.Copy(&digest, file); err != nil {
 		return nothing, err
