@@ -166,6 +166,8 @@ func TestNoBars(t *testing.T) {
 }
 
 // TestBarOfAJobThatIsGone: a record that vanishes is told of, and ends the wait.
+//
+//nolint:paralleltest // sets variables
 func TestBarOfAJobThatIsGone(t *testing.T) {
 	terminal := newTerminal(t, 120, 24)
 	m, url := start(t)
