@@ -46,7 +46,7 @@ type Config struct {
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"bar": progress, "ago": ago, "left": left, "size": size, "shows": shows, "class": class, "query": url.QueryEscape, "path": url.PathEscape,
+	"bar": func(j *tasks.Job) int { return j.Progress(time.Now()) }, "ago": ago, "left": left, "size": size, "shows": shows, "class": class, "query": url.QueryEscape, "path": url.PathEscape,
 }).ParseFS(files, "templates/*.html"))
 
 // New returns the handler of the pages: / and what is linked from there.

@@ -273,26 +273,3 @@ func TestDoor(t *testing.T) {
 		t.Errorf("logged out: got %q", set)
 	}
 }
-
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	at := func(d time.Duration) *time.Time { t := now.Add(d); return &t }
-	tests := []struct {
-		name        string
-		job         tasks.Job
-		least, most int
-	}{
-		{"waiting", tasks.Job{Status: tasks.Status{State: tasks.Pending}}, 0, 0},
-		{"just created", tasks.Job{Status: tasks.Status{State: tasks.Rendering}, ProjectAt: at(0)}, 5, 5},
-		{"half-way", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(time.Minute)}, ProjectAt: at(-time.Minute)}, 44, 46},
-		{"overdue", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(-time.Minute)}, ProjectAt: at(-2 * time.Minute)}, 83, 83},
-		{"an estimate before the project", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(-time.Hour)}, ProjectAt: at(0)}, 5, 5},
-		{"done", tasks.Job{Status: tasks.Status{State: tasks.Done}}, 100, 100},
-	}
-	for _, tt := range tests {
-		if got := progress(&tt.job); got < tt.least || got > tt.most {
-			t.Errorf("%s: got %d, want %d to %d", tt.name, got, tt.least, tt.most)
-		}
-	}
-}
