@@ -59,11 +59,14 @@ func batchCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 				return err
 			}
 			defer b.close()
-			if err := b.refused(); err != nil {
-				return err
-			}
+			err = b.refused()
 			if c.Bool(dryRun) {
 				b.report()
+			}
+			switch {
+			case err != nil:
+				return err
+			case c.Bool(dryRun):
 				return b.print(stdout)
 			}
 			return b.handIn(ctx, c, concurrency, stdout)

@@ -63,8 +63,12 @@ func (f *form) eachRow(r io.Reader, do func(row) error) error {
 			return err
 		}
 		if number, _ = rows.FieldPos(0); header {
-			if refused, err := f.readHeader(number, cells); err != nil || refused != nil {
-				return errors.Join(err, each(refused, do))
+			refused, err := f.readHeader(number, cells)
+			if err != nil {
+				return err
+			}
+			if refused != nil {
+				return do(row{number: number, refused: refused})
 			}
 			continue
 		}
@@ -75,15 +79,6 @@ func (f *form) eachRow(r io.Reader, do func(row) error) error {
 			return err
 		}
 	}
-}
-
-func each(refused []*refusal, do func(row) error) error {
-	for _, r := range refused {
-		if err := do(row{number: r.line, refused: r}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // A boundedReader ends where a row is too long: one with an open quote would swallow the rest of the file.
@@ -104,7 +99,8 @@ func (b *boundedReader) Read(into []byte) (int, error) {
 }
 
 // readHeader finds out what the columns are.
-func (f *form) readHeader(number int, names []string) (refused []*refusal, err error) {
+func (f *form) readHeader(number int, names []string) (*refusal, error) {
+	refused := &refusal{line: number}
 	taken := map[string]string{}
 	mapped := map[string]bool{}
 	for _, name := range names {
@@ -122,7 +118,7 @@ func (f *form) readHeader(number int, names []string) (refused []*refusal, err e
 				err = fmt.Errorf("leads to %s, as column %s does: leave one out with --map '%s='", path, other, name)
 			}
 			if err != nil {
-				refused = append(refused, f.refuse(number, &cellError{name, "", err.Error()}))
+				refused.problems = append(refused.problems, problem{Line: number, Column: name, Message: err.Error()})
 			}
 			taken[c.path] = name
 		}
@@ -130,9 +126,13 @@ func (f *form) readHeader(number int, names []string) (refused []*refusal, err e
 	}
 	for _, m := range f.maps {
 		if !mapped[m.column] {
-			return nil, settings.Usage("--map %s=%s: the file has no such column, but %s", m.column, m.path, strings.Join(names, ", "))
+			return nil, settings.Usage("--map '%s=%s': the file has no such column, but %s", m.column, m.path, strings.Join(names, ", "))
 		}
 	}
+	if len(refused.problems) == 0 {
+		return nil, nil //nolint:nilnil // nothing is wrong with it
+	}
+	refused.text = inColumns(refused.problems)
 	return refused, nil
 }
 
@@ -279,10 +279,16 @@ func optionValue(path, cell string) any {
 	return cell
 }
 
-// columnOf is the name of the column whose cells a path leads to; empty if there is none.
+// columnOf is the name of the column whose cells a path leads to, or else of the first one below it; empty if there is
+// none.
 func (s *sheet) columnOf(path string) string {
 	for _, c := range s.columns {
 		if c.path == path {
+			return c.name
+		}
+	}
+	for _, c := range s.columns {
+		if strings.HasPrefix(c.path, path+".") {
 			return c.name
 		}
 	}

@@ -176,8 +176,14 @@ func (f *form) refuse(number int, why error) *refusal {
 func inColumns(problems []problem) string {
 	texts := make([]string, len(problems))
 	for i, p := range problems {
-		if texts[i] = strings.TrimPrefix(p.Path, "body.") + ": " + p.Message; p.Column != "" {
+		field := strings.TrimPrefix(p.Path, "body.")
+		switch {
+		case p.Column == "":
+			texts[i] = field + ": " + p.Message
+		case field == "" || field == p.Column:
 			texts[i] = fmt.Sprintf("column %s: %s", p.Column, p.Message)
+		default:
+			texts[i] = fmt.Sprintf("column %s (%s): %s", p.Column, field, p.Message)
 		}
 	}
 	return strings.Join(texts, "; ")
