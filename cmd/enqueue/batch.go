@@ -153,8 +153,11 @@ func (b *batch) refused() error {
 // print writes the lines as they would be submitted.
 func (b *batch) print(stdout io.Writer) error {
 	return b.spool.each(func(e entry) error {
-		l := lineOf(e.Job)
-		if e.Given != nil {
+		l, err := e.line()
+		if err != nil {
+			return err
+		}
+		if len(e.Given) > 0 {
 			l.Body = e.Given
 		}
 		return l.write(stdout)

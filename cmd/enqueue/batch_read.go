@@ -55,6 +55,7 @@ func (b *batch) close() { _ = b.spool.file.Close() }
 // A checked row is an entry or is refused.
 type checked struct {
 	entry
+	job     *tasks.Job
 	text    []byte // the entry as the spool keeps it
 	refused *refusal
 }
@@ -124,9 +125,11 @@ func (b *batch) checkRow(r row, c *checked) error {
 	if err := errors.Join(wrong, err); err != nil {
 		return err
 	}
-	c.Job = job
-	c.text, err = c.encode()
-	return err
+	if c.Prepared, err = tasks.Prepare(job); err != nil {
+		return err
+	}
+	c.job, c.text = job, c.encode()
+	return nil
 }
 
 // standIn is that of the files, for many goroutines. Most requests name no local file, and need not wait.
@@ -149,7 +152,7 @@ func (b *batch) standIn(operation string, body json.RawMessage) (changed json.Ra
 func (b *batch) keep(c checked) error {
 	b.progress.add(1)
 	if c.refused == nil && c.Named {
-		first, stands, err := b.meet(c.entry)
+		first, stands, err := b.meet(c.Number, c.job)
 		switch {
 		case err != nil:
 			return err
@@ -157,7 +160,7 @@ func (b *batch) keep(c checked) error {
 			b.warn(c.Number, "the same as an earlier line: one job")
 			return nil
 		case stands:
-			c.refused = b.form.refuse(c.Number, fmt.Errorf("id %s: stands in line %d with a different request", c.Job.ID, first.line))
+			c.refused = b.form.refuse(c.Number, fmt.Errorf("id %s: stands in line %d with a different request", c.ID, first.line))
 		}
 	}
 	if c.refused != nil {
@@ -167,29 +170,29 @@ func (b *batch) keep(c checked) error {
 		}
 		return nil
 	}
-	for _, text := range c.Job.Warnings {
+	for _, text := range c.job.Warnings {
 		b.warn(c.Number, "body: "+text)
 	}
 	if !c.Named {
 		b.unnamed++
 	}
-	b.operations[c.Job.Operation]++
+	b.operations[c.job.Operation]++
 	return b.spool.add(c.text)
 }
 
 // meet reports whether an id stood in an earlier line, and in which one if it was with a different request.
-func (b *batch) meet(e entry) (first sighting, stands bool, err error) {
-	options, err := json.Marshal(e.Job.Options)
+func (b *batch) meet(number int, job *tasks.Job) (first sighting, stands bool, err error) {
+	options, err := json.Marshal(job.Options)
 	if err != nil {
 		return first, false, err
 	}
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\n%s\n", e.Job.Operation, options)
-	_, _ = h.Write(e.Job.Body)
-	request, id := [12]byte(h.Sum(nil)), sha256.Sum256([]byte(e.Job.ID))
+	_, _ = fmt.Fprintf(h, "%s\n%s\n", job.Operation, options)
+	_, _ = h.Write(job.Body)
+	request, id := [12]byte(h.Sum(nil)), sha256.Sum256([]byte(job.ID))
 	first, stands = b.seen[[16]byte(id[:])]
 	if !stands {
-		b.seen[[16]byte(id[:])] = sighting{uint32(e.Number), request} //nolint:gosec // no file has four thousand million lines of JSON
+		b.seen[[16]byte(id[:])] = sighting{uint32(number), request} //nolint:gosec // no file has four thousand million lines of JSON
 		return first, false, nil
 	}
 	if first.request == request {

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,19 +14,50 @@ import (
 
 // An entry is a line that was checked.
 type entry struct {
-	Number int             // of the line, from 1
-	Job    *tasks.Job      // with an id, made if the line has none
-	Named  bool            // whether the id comes again when the file is read again
-	Given  json.RawMessage `json:",omitempty"` // the body with the names of local files; none if there are none
+	Number int  // of the line, from 1
+	Named  bool // whether the id, made if the line has none, comes again when the file is read again
+	tasks.Prepared
+	Given json.RawMessage // the body with the names of local files; empty if there are none
 }
 
-// encode writes an entry as the spool keeps it.
-func (e entry) encode() ([]byte, error) {
-	var text bytes.Buffer
-	to := json.NewEncoder(&text)
-	to.SetEscapeHTML(false) // bodies are compared by their bytes
-	err := to.Encode(e)
-	return text.Bytes(), err
+// line is the entry as a line of a batch, which has an id.
+func (e entry) line() (line, error) {
+	job, err := e.Job()
+	if err != nil {
+		return line{}, err
+	}
+	return lineOf(job), nil
+}
+
+// encode writes an entry as the spool keeps it: the parts, each after its length.
+func (e entry) encode() []byte {
+	named := []byte{}
+	if e.Named {
+		named = []byte{1}
+	}
+	parts := [][]byte{[]byte(e.ID), e.Record, e.Payload, e.Given, named}
+	text := binary.AppendUvarint(nil, uint64(e.Number)) //nolint:gosec // of a line: not negative
+	for _, part := range parts {
+		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
+	}
+	return append(binary.AppendUvarint(nil, uint64(len(text))), text...)
+}
+
+// readEntry reads what encode has written, without the length of all.
+func readEntry(text []byte) entry {
+	number, n := binary.Uvarint(text)
+	text = text[n:]
+	part := func() []byte {
+		size, n := binary.Uvarint(text)
+		end := n + int(size) //nolint:gosec // it was a length
+		part := text[n:end]
+		text = text[end:]
+		return part
+	}
+	e := entry{Number: int(number)} //nolint:gosec // it was an int
+	e.ID, e.Record, e.Payload, e.Given = string(part()), part(), part(), part()
+	e.Named = len(part()) > 0
+	return e
 }
 
 // A spool keeps the entries in a temporary file: a batch may be larger than memory, its file may change while it
@@ -57,25 +88,29 @@ func (s *spool) add(text []byte) error {
 	return nil
 }
 
-// blocks gives the entries, as they are written, in blocks of up to size, with the number of entries before each.
-func (s *spool) blocks(size int, do func(before int, texts [][]byte) error) error {
+// blocks gives the entries in blocks of up to size, with the number of entries before each.
+func (s *spool) blocks(size int, do func(before int, entries []entry) error) error {
 	if err := s.to.Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errNoSpace, err)
 	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read the checked lines again: %w", err)
 	}
-	lines := bufio.NewReaderSize(s.file, 1<<18)
+	from := bufio.NewReaderSize(s.file, 1<<18)
 	for before := 0; before < s.lines; before += size {
-		texts := make([][]byte, 0, min(size, s.lines-before))
-		for len(texts) < cap(texts) {
-			text, err := lines.ReadBytes('\n')
+		entries := make([]entry, min(size, s.lines-before))
+		for i := range entries {
+			length, err := binary.ReadUvarint(from)
 			if err != nil {
 				return fmt.Errorf("read the checked lines again: %w", err)
 			}
-			texts = append(texts, text)
+			text := make([]byte, length)
+			if _, err := io.ReadFull(from, text); err != nil {
+				return fmt.Errorf("read the checked lines again: %w", err)
+			}
+			entries[i] = readEntry(text)
 		}
-		if err := do(before, texts); err != nil {
+		if err := do(before, entries); err != nil {
 			return err
 		}
 	}
@@ -84,18 +119,5 @@ func (s *spool) blocks(size int, do func(before int, texts [][]byte) error) erro
 
 // each gives the entries one by one.
 func (s *spool) each(do func(entry) error) error {
-	return s.blocks(1, func(_ int, texts [][]byte) error {
-		e, err := readEntry(texts[0])
-		if err != nil {
-			return err
-		}
-		return do(e)
-	})
-}
-
-func readEntry(text []byte) (e entry, err error) {
-	if err = json.Unmarshal(text, &e); err != nil {
-		return e, fmt.Errorf("read the checked lines again: %w", err)
-	}
-	return e, nil
+	return s.blocks(1, func(_ int, entries []entry) error { return do(entries[0]) })
 }

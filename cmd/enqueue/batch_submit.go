@@ -55,7 +55,6 @@ type answer struct {
 // A block is some entries on their way.
 type block struct {
 	before int // the entries before it
-	size   int
 	done   chan []answer
 	ctx    context.Context //nolint:containedctx // its time is that of the block
 	cancel context.CancelFunc
@@ -71,13 +70,13 @@ func (s *submission) inBlocks(ctx context.Context, do func(ctx context.Context, 
 	var trouble error
 	go func() {
 		defer close(blocks)
-		trouble = s.spool.blocks(max(s.atOnce/2, 1), func(before int, texts [][]byte) error {
+		trouble = s.spool.blocks(max(s.atOnce/2, 1), func(before int, entries []entry) error {
 			if going.Err() != nil {
 				return going.Err()
 			}
-			b := block{before: before, size: len(texts), done: make(chan []answer, 1)}
+			b := block{before: before, done: make(chan []answer, 1)}
 			b.ctx, b.cancel = context.WithTimeoutCause(ctx, atOnceWithin, errSlow)
-			go func() { b.done <- s.doBlock(b.ctx, b.before, texts, do) }()
+			go func() { b.done <- do(b.ctx, b.before, entries) }()
 			blocks <- b // waits until the block before is taken
 			return nil
 		})
@@ -112,38 +111,25 @@ func (b block) wait() ([]answer, error) {
 	return nil, context.Cause(b.ctx)
 }
 
-// doBlock reads entries and does something with them.
-func (s *submission) doBlock(ctx context.Context, before int, texts [][]byte, do func(context.Context, int, []entry) []answer) []answer {
-	entries := make([]entry, len(texts))
-	for i, text := range texts {
-		e, err := readEntry(text)
-		if err == nil && e.Given != nil {
-			e.Job.Body, err = s.withFiles(e)
-		}
-		if entries[i] = e; err != nil {
-			return refusedAll(entries[:i+1], err)
-		}
+// withFiles is an entry that names local files, with what is known of them by now.
+func (b *batch) withFiles(e entry) (tasks.Prepared, error) {
+	if len(e.Given) == 0 {
+		return e.Prepared, nil
 	}
-	return do(ctx, before, entries)
-}
-
-// withFiles is the body of an entry that names local files, with what is known of them by now.
-func (b *batch) withFiles(e entry) ([]byte, error) {
+	job, err := e.Job()
+	if err != nil {
+		return e.Prepared, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	body, _, err := b.local.standIn(e.Job.Operation, e.Given)
+	body, _, err := b.local.standIn(job.Operation, e.Given)
+	if err == nil {
+		job.Body, err = tasks.Canonical(body)
+	}
 	if err != nil {
-		return nil, err
+		return e.Prepared, err
 	}
-	return tasks.Canonical(body)
-}
-
-func refusedAll(entries []entry, err error) []answer {
-	answers := make([]answer, len(entries))
-	for i, e := range entries {
-		answers[i] = answer{e, tasks.Submission{Job: e.Job, Err: err}}
-	}
-	return answers
+	return tasks.Prepare(job)
 }
 
 // checkIDs finds the lines whose id is taken by another request, and those whose jobs stand already.
@@ -162,7 +148,7 @@ func (s *submission) checkIDs(ctx context.Context) error {
 				}
 			case a.Err != nil:
 				return a.Err
-			case a.Stands:
+			case a.Whole:
 				s.fates[b.before+i] = stands
 			}
 		}
@@ -190,7 +176,7 @@ func (s *submission) sayTaken(a answer) {
 }
 
 func (s *submission) lookAt(ctx context.Context, _ int, entries []entry) []answer {
-	return s.only(entries, func(i int) bool { return entries[i].Named }, func(jobs []*tasks.Job) []tasks.Submission {
+	return s.only(entries, func(i int) bool { return entries[i].Named }, func(jobs []tasks.Prepared) []tasks.Submission {
 		found, err := s.client.CheckMany(ctx, jobs)
 		if err != nil {
 			return []tasks.Submission{{Err: err}} // one says it for all
@@ -200,14 +186,21 @@ func (s *submission) lookAt(ctx context.Context, _ int, entries []entry) []answe
 }
 
 // only does something with the jobs of some entries; what comes of the others is nothing.
-func (s *submission) only(entries []entry, which func(i int) bool, do func([]*tasks.Job) []tasks.Submission) []answer {
+func (s *submission) only(entries []entry, which func(i int) bool, do func([]tasks.Prepared) []tasks.Submission) []answer {
 	answers := make([]answer, len(entries))
-	var jobs []*tasks.Job
+	var jobs []tasks.Prepared
 	var at []int
 	for i, e := range entries {
-		if answers[i].entry = e; which(i) {
-			jobs, at = append(jobs, e.Job), append(at, i)
+		if answers[i].entry = e; !which(i) {
+			continue
 		}
+		job, err := s.withFiles(e)
+		if err != nil {
+			answers[i].Err = err
+			continue
+		}
+		answers[i].Prepared = job
+		jobs, at = append(jobs, job), append(at, i)
 	}
 	if len(jobs) > 0 {
 		for n, what := range do(jobs) {
@@ -246,15 +239,15 @@ func (s *submission) submit(ctx context.Context) error {
 // send submits those that don't stand yet.
 func (s *submission) send(ctx context.Context, before int, entries []entry) []answer {
 	isFresh := func(i int) bool { return s.fates[before+i] == fresh }
-	answers := s.only(entries, isFresh, func(jobs []*tasks.Job) []tasks.Submission {
-		end := inOwnTraces(ctx, jobs)
+	answers := s.only(entries, isFresh, func(jobs []tasks.Prepared) []tasks.Submission {
+		jobs, end := inOwnTraces(ctx, jobs)
 		defer end()
 		return s.client.SubmitMany(ctx, jobs)
 	})
 	if !s.asJSON {
 		return answers
 	}
-	standing := s.only(entries, func(i int) bool { return !isFresh(i) }, func(jobs []*tasks.Job) []tasks.Submission {
+	standing := s.only(entries, func(i int) bool { return !isFresh(i) }, func(jobs []tasks.Prepared) []tasks.Submission {
 		found, err := s.client.CheckMany(ctx, jobs) // what is printed is what they are now
 		if err != nil {
 			return nil
@@ -284,10 +277,10 @@ func (s *submission) take(b block, answers []answer) (printed int, err error) {
 		case a.Err != nil:
 			err = errors.Join(err, firstOf(err, a.Err))
 			continue
-		case s.fates[n] == stands || a.Stands:
+		case s.fates[n] == stands || a.Whole:
 			s.stood++
 		}
-		_ = printAccepted(&text, a.accepted(), s.asJSON)
+		_ = a.print(&text, s.asJSON)
 		ends, at = append(ends, text.Len()), append(at, n)
 	}
 	wrote, failure := s.stdout.Write(text.Bytes())
@@ -302,12 +295,20 @@ func (s *submission) take(b block, answers []answer) (printed int, err error) {
 	return printed, err
 }
 
-// accepted is the job as it is printed.
-func (a answer) accepted() *tasks.Job {
-	if a.Submission.Job != nil {
-		return a.Submission.Job
+// print prints an accepted job.
+func (a answer) print(w io.Writer, asJSON bool) error {
+	if !asJSON {
+		_, err := fmt.Fprintln(w, a.ID)
+		return err
 	}
-	return a.entry.Job
+	job := a.Submission.Job
+	if job == nil {
+		var err error
+		if job, err = a.Prepared.Job(); err != nil {
+			return err
+		}
+	}
+	return printJSON(w, job)
 }
 
 // firstOf keeps one error of many: a Redis that is away says the same of each.
@@ -332,33 +333,41 @@ func (s *submission) printLeft(left int) error {
 		if f := s.fates[n-1]; f == accepted || f == taken {
 			return nil
 		}
-		if e.Given != nil {
-			var err error
-			if e.Job.Body, err = s.withFiles(e); err != nil {
-				return err
-			}
+		var err error
+		if e.Prepared, err = s.withFiles(e); err != nil {
+			return err
 		}
-		return lineOf(e.Job).write(s.say.stderr)
+		l, err := e.line()
+		if err != nil {
+			return err
+		}
+		return l.write(s.say.stderr)
 	})
 }
 
 // inOwnTraces gives each job of a batch a trace of its own, with a link to that of the batch: no viewer shows ten
 // thousand jobs as one. The spans last until end is called.
-func inOwnTraces(ctx context.Context, jobs []*tasks.Job) (end func()) {
+func inOwnTraces(ctx context.Context, jobs []tasks.Prepared) (traced []tasks.Prepared, end func()) {
 	batch := trace.SpanFromContext(ctx)
 	if !batch.IsRecording() {
-		return func() {}
+		return jobs, func() {}
 	}
 	tracer := batch.TracerProvider().Tracer(tracing.Scope)
-	spans := make([]trace.Span, len(jobs))
-	for i, job := range jobs {
-		var below context.Context
-		below, spans[i] = tracer.Start(ctx, "submit", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
-			trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attribute.String("hourglass.job", job.ID), attribute.String("hourglass.operation", job.Operation)))
-		headers := tracing.Headers(below)
-		job.Trace = tasks.Trace{Parent: headers["traceparent"], State: headers["tracestate"]}
+	var spans []trace.Span
+	for _, p := range jobs {
+		if job, err := p.Job(); err == nil { // one that can't be read is not to be traced
+			below, span := tracer.Start(ctx, "submit", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
+				trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attribute.String("hourglass.job", job.ID), attribute.String("hourglass.operation", job.Operation)))
+			headers := tracing.Headers(below)
+			job.Trace = tasks.Trace{Parent: headers["traceparent"], State: headers["tracestate"]}
+			if own, err := tasks.Prepare(job); err == nil {
+				p = own
+			}
+			spans = append(spans, span)
+		}
+		traced = append(traced, p)
 	}
-	return func() {
+	return traced, func() {
 		for _, span := range spans {
 			span.End()
 		}

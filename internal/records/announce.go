@@ -61,11 +61,20 @@ type Creation struct {
 	Err error // as Save has it; ErrConflict if there is one
 }
 
+// What is not there has no time to live either. See save for the revision.
+var create = redis.NewScript(`
+if redis.call('HSETNX', KEYS[1], 'rev', ARGV[1]) == 1 then
+  redis.call('HSET', KEYS[1], 'job', ARGV[2])
+  return 1
+end
+return redis.call('HGET', KEYS[1], 'rev') == ARGV[1] and 1 or 0
+`)
+
 // Create is Save for many records that are not there yet, in one round trip. They don't expire.
 func (s *Store) Create(ctx context.Context, all []*Creation) {
-	unknown := s.create(ctx, all, save.EvalSha)
+	unknown := s.create(ctx, all, create.EvalSha)
 	if len(unknown) > 0 { // a server that does not know the script yet, or not any more
-		s.create(ctx, unknown, save.Eval)
+		s.create(ctx, unknown, create.Eval)
 	}
 }
 
@@ -77,7 +86,7 @@ func (s *Store) create(ctx context.Context, all []*Creation, run runScript) (unk
 	saves := make([]*redis.Cmd, len(all))
 	for i, c := range all {
 		c.Rev = rand.Text()
-		saves[i] = run(ctx, pipe, []string{recordKey(c.Job)}, Absent, c.Rev, c.Data, 0)
+		saves[i] = run(ctx, pipe, []string{recordKey(c.Job)}, c.Rev, c.Data)
 	}
 	_, _ = pipe.Exec(ctx) // each has its own answer
 	for i, c := range all {
