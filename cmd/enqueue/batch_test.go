@@ -211,7 +211,8 @@ func TestBatchBrokenOff(t *testing.T) {
 			defer func() { _ = rdb.Close() }()
 			// The first one makes Redis know the scripts: after it a job is one call to its record.
 			client := tasks.NewClient(rdb)
-			if _, err := client.Submit(t.Context(), tasks.Request{ID: "first", Operation: "ai-voice-generator", Body: []byte(`{"style":{"prompt":"x","voice_name":"x"}}`)}); err != nil {
+			first, _ := submissionOf(t, strings.Replace(clip, `"clip"`, `"first"`, 1), client, io.Discard, io.Discard)
+			if err := first.submit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			const works = atOnce + 10
