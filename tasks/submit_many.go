@@ -4,47 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hibiken/asynq"
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 )
-
-// A Prepared job was checked and written out: to hand it in costs no more than to send it, now or later.
-type Prepared struct {
-	ID      string
-	Record  []byte // as Job.Encode writes it
-	Payload []byte // of the task that creates the project
-
-	trace Trace
-}
-
-// Prepare writes out a job as NewJob makes it.
-func Prepare(job *Job) (p Prepared, err error) {
-	p.ID, p.trace = job.ID, job.Trace
-	if p.Record, err = job.Encode(); err == nil {
-		p.Payload, err = encode(job.Next())
-	}
-	return p, err
-}
-
-// Job reads the job again.
-func (p Prepared) Job() (*Job, error) { return DecodeJob(p.Record) }
-
-// under returns the job as one of a trace, unless it has one of its own.
-func (p Prepared) under(t Trace) (Prepared, error) {
-	if t.Parent == "" || p.trace.Parent != "" {
-		return p, nil
-	}
-	job, err := p.Job()
-	if err != nil {
-		return p, err
-	}
-	job.Trace = t
-	return Prepare(job)
-}
 
 // A Submission is what becomes of one job among many.
 type Submission struct {
@@ -58,8 +24,8 @@ type Submission struct {
 	Err error
 }
 
-// CheckMany says what SubmitMany would, in two round trips, and writes nothing.
-func (c *Client) CheckMany(ctx context.Context, jobs []Prepared) ([]Submission, error) {
+// CheckMany says what SubmitMany would, in two round trips, and writes nothing. jobs are as NewJob makes them.
+func (c *Client) CheckMany(ctx context.Context, jobs []*Job) ([]Submission, error) {
 	ids := make([]string, len(jobs))
 	for i, job := range jobs {
 		ids[i] = job.ID
@@ -78,11 +44,8 @@ func (c *Client) CheckMany(ctx context.Context, jobs []Prepared) ([]Submission, 
 		if err != nil {
 			return nil, err
 		}
-		asked, err := jobs[i].Job()
 		switch {
-		case err != nil:
-			return nil, err
-		case !standing.Same(asked):
+		case !standing.Same(jobs[i]):
 			found[i].Err = fmt.Errorf("%w: %s", ErrExists, jobs[i].ID)
 		case standing.State == Pending:
 			waiting = append(waiting, i)
@@ -114,21 +77,27 @@ func (c *Client) checkTasks(ctx context.Context, found []Submission, waiting []i
 	return nil
 }
 
-// SubmitMany is Submit for many jobs at once, in few round trips if the Client's Redis is an automatic pipeline. None
-// has the id of another.
+// submitters is how many jobs of a SubmitMany are enqueued at a time: enough to fill a round trip.
+const submitters = 128
+
+// SubmitMany is Submit for many jobs at once, in few round trips if the Client's Redis is an automatic pipeline. They
+// are as NewJob makes them, and none has the id of another. One without a Trace gets that of ctx.
 //
 // What is true of one job after Submit is true of each: its deadline and its place in the index stand before its
 // record, and that before its task.
-func (c *Client) SubmitMany(ctx context.Context, jobs []Prepared) []Submission {
+func (c *Client) SubmitMany(ctx context.Context, jobs []*Job) []Submission {
 	made := make([]Submission, len(jobs))
 	ids, creations := make([]string, len(jobs)), make([]*records.Creation, len(jobs))
-	jobs, trace := slices.Clone(jobs), c.trace(ctx)
-	for i := range jobs {
-		var err error
-		if jobs[i], err = jobs[i].under(trace); err != nil {
+	trace := c.trace(ctx)
+	for i, job := range jobs {
+		if job.Trace.Parent == "" {
+			job.Trace = trace
+		}
+		data, err := job.Encode()
+		if err != nil {
 			return failed(made, err)
 		}
-		ids[i], creations[i] = jobs[i].ID, &records.Creation{Job: jobs[i].ID, Data: jobs[i].Record}
+		ids[i], creations[i] = job.ID, &records.Creation{Job: job.ID, Data: data}
 	}
 	entered, err := c.records.Announce(ctx, string(Pending), submitDeadline, ids...)
 	if err != nil {
@@ -136,35 +105,29 @@ func (c *Client) SubmitMany(ctx context.Context, jobs []Prepared) []Submission {
 	}
 	c.records.Create(ctx, creations)
 	var all sync.WaitGroup
-	for i := range jobs {
-		all.Go(func() { made[i] = c.submitCreated(ctx, jobs[i], creations[i], entered[i]) })
+	var next atomic.Int64
+	for range min(submitters, len(jobs)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
+				made[i] = c.submitCreated(ctx, jobs[i], creations[i], entered[i])
+			}
+		})
 	}
 	all.Wait()
 	return made
 }
 
 // submitCreated goes on with a job whose record was written, if that could be done.
-func (c *Client) submitCreated(ctx context.Context, p Prepared, made *records.Creation, entered records.Moment) (s Submission) {
-	if made.Err != nil && !errors.Is(made.Err, records.ErrConflict) {
-		return Submission{Err: made.Err}
-	}
-	if made.Err == nil {
-		first := &Create{Header: Header{JobID: p.ID, Epoch: 1}}
-		task := asynq.NewTaskWithHeaders(first.Stage().Type(), p.Payload, p.trace.headers(), first.Options()...)
-		_, err := c.queue.EnqueueContext(ctx, task, asynq.Retention(Retention))
-		if !errors.Is(err, asynq.ErrTaskIDConflict) {
-			return Submission{Err: err}
-		}
-	}
-	job, err := p.Job()
+func (c *Client) submitCreated(ctx context.Context, job *Job, made *records.Creation, entered records.Moment) (s Submission) {
 	switch {
-	case err != nil:
-		return Submission{Err: err}
-	case made.Err == nil: // a task holds the id, of this request or of another
-		return Submission{Err: c.enqueue(ctx, job, made.Rev)}
+	case made.Err == nil:
+		s.Err = c.enqueue(ctx, job, made.Rev)
+	case errors.Is(made.Err, records.ErrConflict):
+		s.Job, s.Err = c.resubmit(ctx, job, entered)
+		s.Whole = s.Err == nil
+	default:
+		s.Err = made.Err
 	}
-	s.Job, s.Err = c.resubmit(ctx, job, entered)
-	s.Whole = s.Err == nil
 	return s
 }
 

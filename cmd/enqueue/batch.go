@@ -153,10 +153,7 @@ func (b *batch) refused() error {
 // print writes the lines as they would be submitted.
 func (b *batch) print(stdout io.Writer) error {
 	return b.spool.each(func(e entry) error {
-		l, err := e.line()
-		if err != nil {
-			return err
-		}
+		l := lineOf(e.Job)
 		if len(e.Given) > 0 {
 			l.Body = e.Given
 		}

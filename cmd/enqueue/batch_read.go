@@ -55,7 +55,6 @@ func (b *batch) close() { _ = b.spool.file.Close() }
 // A checked row is an entry or is refused.
 type checked struct {
 	entry
-	job     *tasks.Job
 	text    []byte // the entry as the spool keeps it
 	refused *refusal
 }
@@ -125,11 +124,9 @@ func (b *batch) checkRow(r row, c *checked) error {
 	if err := errors.Join(wrong, err); err != nil {
 		return err
 	}
-	if c.Prepared, err = tasks.Prepare(job); err != nil {
-		return err
-	}
-	c.job, c.text = job, c.encode()
-	return nil
+	c.Job = job
+	c.text, err = c.encode()
+	return err
 }
 
 // standIn is that of the files, for many goroutines. Most requests name no local file, and need not wait.
@@ -152,7 +149,7 @@ func (b *batch) standIn(operation string, body json.RawMessage) (changed json.Ra
 func (b *batch) keep(c checked) error {
 	b.progress.add(1)
 	if c.refused == nil && c.Named {
-		first, stands, err := b.meet(c.Number, c.job)
+		first, stands, err := b.meet(c.Number, c.Job)
 		switch {
 		case err != nil:
 			return err
@@ -160,7 +157,7 @@ func (b *batch) keep(c checked) error {
 			b.warn(c.Number, "the same as an earlier line: one job")
 			return nil
 		case stands:
-			c.refused = b.form.refuse(c.Number, fmt.Errorf("id %s: stands in line %d with a different request", c.ID, first.line))
+			c.refused = b.form.refuse(c.Number, fmt.Errorf("id %s: stands in line %d with a different request", c.Job.ID, first.line))
 		}
 	}
 	if c.refused != nil {
@@ -170,13 +167,13 @@ func (b *batch) keep(c checked) error {
 		}
 		return nil
 	}
-	for _, text := range c.job.Warnings {
+	for _, text := range c.Job.Warnings {
 		b.warn(c.Number, "body: "+text)
 	}
 	if !c.Named {
 		b.unnamed++
 	}
-	b.operations[c.job.Operation]++
+	b.operations[c.Job.Operation]++
 	return b.spool.add(c.text)
 }
 

@@ -8,43 +8,48 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"time"
 
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // An entry is a line that was checked.
 type entry struct {
-	Number int  // of the line, from 1
-	Named  bool // whether the id, made if the line has none, comes again when the file is read again
-	tasks.Prepared
-	Given json.RawMessage // the body with the names of local files; empty if there are none
+	Number int        // of the line, from 1
+	Named  bool       // whether the id, made if the line has none, comes again when the file is read again
+	Job    *tasks.Job // as it would be accepted now
+	Given  []byte     // the body with the names of local files; empty if there are none
 }
 
-// line is the entry as a line of a batch, which has an id.
-func (e entry) line() (line, error) {
-	job, err := e.Job()
-	if err != nil {
-		return line{}, err
+// encode writes an entry as the spool keeps it: its length, and the parts, each after its own. JSON would take as long
+// as all that is done with it.
+func (e entry) encode() ([]byte, error) {
+	var options, warnings []byte
+	var err error
+	if !reflect.ValueOf(e.Job.Options).IsZero() {
+		if options, err = json.Marshal(e.Job.Options); err != nil {
+			return nil, err
+		}
 	}
-	return lineOf(job), nil
-}
-
-// encode writes an entry as the spool keeps it: the parts, each after its length.
-func (e entry) encode() []byte {
+	if len(e.Job.Warnings) > 0 {
+		if warnings, err = json.Marshal(e.Job.Warnings); err != nil {
+			return nil, err
+		}
+	}
 	named := []byte{}
 	if e.Named {
 		named = []byte{1}
 	}
-	parts := [][]byte{[]byte(e.ID), e.Record, e.Payload, e.Given, named}
-	text := binary.AppendUvarint(nil, uint64(e.Number)) //nolint:gosec // of a line: not negative
-	for _, part := range parts {
+	text := binary.AppendUvarint(make([]byte, 0, len(e.Job.Body)+len(e.Given)+len(options)+100), uint64(e.Number)) //nolint:gosec // of a line: not negative
+	for _, part := range [][]byte{[]byte(e.Job.ID), []byte(e.Job.Operation), e.Job.Body, options, warnings, e.Given, named} {
 		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
 	}
-	return append(binary.AppendUvarint(nil, uint64(len(text))), text...)
+	return append(binary.AppendUvarint(nil, uint64(len(text))), text...), nil
 }
 
 // readEntry reads what encode has written, without the length of all.
-func readEntry(text []byte) entry {
+func readEntry(text []byte) (e entry, err error) {
 	number, n := binary.Uvarint(text)
 	text = text[n:]
 	part := func() []byte {
@@ -54,10 +59,18 @@ func readEntry(text []byte) entry {
 		text = text[end:]
 		return part
 	}
-	e := entry{Number: int(number)} //nolint:gosec // it was an int
-	e.ID, e.Record, e.Payload, e.Given = string(part()), part(), part(), part()
-	e.Named = len(part()) > 0
-	return e
+	e.Number = int(number) //nolint:gosec // it was an int
+	r := tasks.Request{ID: string(part()), Operation: string(part()), Body: part()}
+	warnings := []string{}
+	if options := part(); len(options) > 0 {
+		err = json.Unmarshal(options, &r.Options)
+	}
+	if text := part(); len(text) > 0 {
+		err = errors.Join(err, json.Unmarshal(text, &warnings))
+	}
+	e.Given, e.Named = part(), len(part()) > 0
+	e.Job = tasks.Accepted(r, warnings, time.Now())
+	return e, err
 }
 
 // A spool keeps the entries in a temporary file: a batch may be larger than memory, its file may change while it
@@ -108,7 +121,9 @@ func (s *spool) blocks(size int, do func(before int, entries []entry) error) err
 			if _, err := io.ReadFull(from, text); err != nil {
 				return fmt.Errorf("read the checked lines again: %w", err)
 			}
-			entries[i] = readEntry(text)
+			if entries[i], err = readEntry(text); err != nil {
+				return fmt.Errorf("read the checked lines again: %w", err)
+			}
 		}
 		if err := do(before, entries); err != nil {
 			return err

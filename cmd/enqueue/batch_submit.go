@@ -111,25 +111,18 @@ func (b block) wait() ([]answer, error) {
 	return nil, context.Cause(b.ctx)
 }
 
-// withFiles is an entry that names local files, with what is known of them by now.
-func (b *batch) withFiles(e entry) (tasks.Prepared, error) {
+// withFiles puts what is known of local files by now into an entry that names some.
+func (b *batch) withFiles(e entry) error {
 	if len(e.Given) == 0 {
-		return e.Prepared, nil
-	}
-	job, err := e.Job()
-	if err != nil {
-		return e.Prepared, err
+		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	body, _, err := b.local.standIn(job.Operation, e.Given)
+	body, _, err := b.local.standIn(e.Job.Operation, e.Given)
 	if err == nil {
-		job.Body, err = tasks.Canonical(body)
+		e.Job.Body, err = tasks.Canonical(body)
 	}
-	if err != nil {
-		return e.Prepared, err
-	}
-	return tasks.Prepare(job)
+	return err
 }
 
 // checkIDs finds the lines whose id is taken by another request, and those whose jobs stand already.
@@ -176,7 +169,7 @@ func (s *submission) sayTaken(a answer) {
 }
 
 func (s *submission) lookAt(ctx context.Context, _ int, entries []entry) []answer {
-	return s.only(entries, func(i int) bool { return entries[i].Named }, func(jobs []tasks.Prepared) []tasks.Submission {
+	return s.only(entries, func(i int) bool { return entries[i].Named }, func(jobs []*tasks.Job) []tasks.Submission {
 		found, err := s.client.CheckMany(ctx, jobs)
 		if err != nil {
 			return []tasks.Submission{{Err: err}} // one says it for all
@@ -186,21 +179,17 @@ func (s *submission) lookAt(ctx context.Context, _ int, entries []entry) []answe
 }
 
 // only does something with the jobs of some entries; what comes of the others is nothing.
-func (s *submission) only(entries []entry, which func(i int) bool, do func([]tasks.Prepared) []tasks.Submission) []answer {
+func (s *submission) only(entries []entry, which func(i int) bool, do func([]*tasks.Job) []tasks.Submission) []answer {
 	answers := make([]answer, len(entries))
-	var jobs []tasks.Prepared
+	var jobs []*tasks.Job
 	var at []int
 	for i, e := range entries {
 		if answers[i].entry = e; !which(i) {
 			continue
 		}
-		job, err := s.withFiles(e)
-		if err != nil {
-			answers[i].Err = err
-			continue
+		if answers[i].Err = s.withFiles(e); answers[i].Err == nil {
+			jobs, at = append(jobs, e.Job), append(at, i)
 		}
-		answers[i].Prepared = job
-		jobs, at = append(jobs, job), append(at, i)
 	}
 	if len(jobs) > 0 {
 		for n, what := range do(jobs) {
@@ -239,15 +228,15 @@ func (s *submission) submit(ctx context.Context) error {
 // send submits those that don't stand yet.
 func (s *submission) send(ctx context.Context, before int, entries []entry) []answer {
 	isFresh := func(i int) bool { return s.fates[before+i] == fresh }
-	answers := s.only(entries, isFresh, func(jobs []tasks.Prepared) []tasks.Submission {
-		jobs, end := inOwnTraces(ctx, jobs)
+	answers := s.only(entries, isFresh, func(jobs []*tasks.Job) []tasks.Submission {
+		end := inOwnTraces(ctx, jobs)
 		defer end()
 		return s.client.SubmitMany(ctx, jobs)
 	})
 	if !s.asJSON {
 		return answers
 	}
-	standing := s.only(entries, func(i int) bool { return !isFresh(i) }, func(jobs []tasks.Prepared) []tasks.Submission {
+	standing := s.only(entries, func(i int) bool { return !isFresh(i) }, func(jobs []*tasks.Job) []tasks.Submission {
 		found, err := s.client.CheckMany(ctx, jobs) // what is printed is what they are now
 		if err != nil {
 			return nil
@@ -298,15 +287,12 @@ func (s *submission) take(b block, answers []answer) (printed int, err error) {
 // print prints an accepted job.
 func (a answer) print(w io.Writer, asJSON bool) error {
 	if !asJSON {
-		_, err := fmt.Fprintln(w, a.ID)
+		_, err := fmt.Fprintln(w, a.entry.Job.ID)
 		return err
 	}
 	job := a.Submission.Job
 	if job == nil {
-		var err error
-		if job, err = a.Prepared.Job(); err != nil {
-			return err
-		}
+		job = a.entry.Job
 	}
 	return printJSON(w, job)
 }
@@ -333,41 +319,30 @@ func (s *submission) printLeft(left int) error {
 		if f := s.fates[n-1]; f == accepted || f == taken {
 			return nil
 		}
-		var err error
-		if e.Prepared, err = s.withFiles(e); err != nil {
+		if err := s.withFiles(e); err != nil {
 			return err
 		}
-		l, err := e.line()
-		if err != nil {
-			return err
-		}
-		return l.write(s.say.stderr)
+		return lineOf(e.Job).write(s.say.stderr)
 	})
 }
 
 // inOwnTraces gives each job of a batch a trace of its own, with a link to that of the batch: no viewer shows ten
 // thousand jobs as one. The spans last until end is called.
-func inOwnTraces(ctx context.Context, jobs []tasks.Prepared) (traced []tasks.Prepared, end func()) {
+func inOwnTraces(ctx context.Context, jobs []*tasks.Job) (end func()) {
 	batch := trace.SpanFromContext(ctx)
 	if !batch.IsRecording() {
-		return jobs, func() {}
+		return func() {}
 	}
 	tracer := batch.TracerProvider().Tracer(tracing.Scope)
-	var spans []trace.Span
-	for _, p := range jobs {
-		if job, err := p.Job(); err == nil { // one that can't be read is not to be traced
-			below, span := tracer.Start(ctx, "submit", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
-				trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attribute.String("hourglass.job", job.ID), attribute.String("hourglass.operation", job.Operation)))
-			headers := tracing.Headers(below)
-			job.Trace = tasks.Trace{Parent: headers["traceparent"], State: headers["tracestate"]}
-			if own, err := tasks.Prepare(job); err == nil {
-				p = own
-			}
-			spans = append(spans, span)
-		}
-		traced = append(traced, p)
+	spans := make([]trace.Span, len(jobs))
+	for i, job := range jobs {
+		var below context.Context
+		below, spans[i] = tracer.Start(ctx, "submit", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
+			trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attribute.String("hourglass.job", job.ID), attribute.String("hourglass.operation", job.Operation)))
+		headers := tracing.Headers(below)
+		job.Trace = tasks.Trace{Parent: headers["traceparent"], State: headers["tracestate"]}
 	}
-	return traced, func() {
+	return func() {
 		for _, span := range spans {
 			span.End()
 		}

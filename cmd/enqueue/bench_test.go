@@ -56,15 +56,10 @@ func submitBatch(ctx context.Context, rdb *redis.Client, b *batch, _ []entry) er
 	return s.submit(ctx)
 }
 
-func requestOf(e entry) tasks.Request {
-	l, _ := e.line() // it was written a moment ago
-	return l.request()
-}
-
 func submitLoop(ctx context.Context, rdb *redis.Client, _ *batch, entries []entry) error {
 	client := tasks.NewClient(rdb)
 	for _, e := range entries {
-		if _, err := client.Submit(ctx, requestOf(e)); err != nil {
+		if _, err := client.Submit(ctx, lineOf(e.Job).request()); err != nil {
 			return err
 		}
 	}
@@ -78,7 +73,7 @@ func enqueueBare(ctx context.Context, rdb *redis.Client, _ *batch, entries []ent
 	for range 50 {
 		all.Go(func() {
 			for e := range work {
-				task, err := tasks.NewCreate(requestOf(e))
+				task, err := tasks.NewCreate(lineOf(e.Job).request())
 				if err == nil {
 					_, err = queue.EnqueueContext(ctx, task)
 				}
@@ -106,7 +101,7 @@ func enqueueBare(ctx context.Context, rdb *redis.Client, _ *batch, entries []ent
 func setAll(ctx context.Context, rdb *redis.Client, _ *batch, entries []entry) error {
 	pipe := rdb.Pipeline()
 	for i, e := range entries {
-		pipe.Set(ctx, "floor:"+e.ID, e.Payload, 0)
+		pipe.Set(ctx, "floor:"+e.Job.ID, []byte(e.Job.Body), 0)
 		if i%1000 == 999 {
 			if _, err := pipe.Exec(ctx); err != nil {
 				return err

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 const (
@@ -37,15 +35,6 @@ func readBatch(t testing.TB, f form, text string) (*batch, []entry) {
 		t.Fatal(err)
 	}
 	return b, entries
-}
-
-func jobOf(t *testing.T, e entry) *tasks.Job {
-	t.Helper()
-	job, err := e.Job()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return job
 }
 
 func TestReadBatchRefuses(t *testing.T) {
@@ -110,8 +99,8 @@ func TestReadBatchAccepts(t *testing.T) {
 			continue
 		}
 		first, second := entries[0], entries[1]
-		if !first.Named || first.ID != "clip" || second.Named || second.ID == "" || !jobOf(t, second).Options.Overwrite {
-			t.Errorf("%s: got %s and %s", name, first.Record, second.Record)
+		if !first.Named || first.Job.ID != "clip" || second.Named || second.Job.ID == "" || !second.Job.Options.Overwrite {
+			t.Errorf("%s: got %+v and %+v", name, first.Job, second.Job)
 		}
 	}
 }
@@ -155,8 +144,8 @@ func FuzzReadBatch(f *testing.F) {
 			t.Fatalf("%q: read again as %+v, %+v", text, again.problems, became)
 		}
 		for i, e := range became {
-			if was := entries[i]; !e.Named || e.ID != was.ID || !jobOf(t, e).Same(jobOf(t, was)) {
-				t.Errorf("%q: line %d became %s", text, i, e.Record)
+			if was := entries[i]; !e.Named || e.Job.ID != was.Job.ID || !e.Job.Same(was.Job) {
+				t.Errorf("%q: line %d became %+v", text, i, e.Job)
 			}
 		}
 	})
