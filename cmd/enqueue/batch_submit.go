@@ -19,6 +19,7 @@ import (
 const (
 	defaultConcurrency = 1000
 	mostConcurrency    = 10_000
+	inFlight           = 4 // blocks that they go in: while one waits for Redis, another is written out
 	atOnceWithin       = 30 * time.Second
 )
 
@@ -60,24 +61,24 @@ type block struct {
 	cancel context.CancelFunc
 }
 
-// inBlocks calls do for blocks of entries, two at a time, and take for what came of each, in their order. A block that
+// inBlocks calls do for blocks of entries, inFlight at a time, and take for what came of each, in their order. A block that
 // does not come in time, or before ctx ends, is taken without answers, and the cause. After take has failed, no
 // block is begun. What is out when ctx ends is not waited for: round trips don't heed it.
 func (s *submission) inBlocks(ctx context.Context, do func(ctx context.Context, before int, entries []entry) []answer, take func(b block, answers []answer, cause error) error) error {
 	going, stop := context.WithCancel(ctx)
 	defer stop()
-	blocks := make(chan block)
+	blocks := make(chan block, inFlight-2) // besides the one that is taken and the one that waits to be put in
 	var trouble error
 	go func() {
 		defer close(blocks)
-		trouble = s.spool.blocks(max(s.atOnce/2, 1), func(before int, entries []entry) error {
+		trouble = s.spool.blocks(max(s.atOnce/inFlight, 1), func(before int, entries []entry) error {
 			if going.Err() != nil {
 				return going.Err()
 			}
 			b := block{before: before, done: make(chan []answer, 1)}
 			b.ctx, b.cancel = context.WithTimeoutCause(ctx, atOnceWithin, errSlow)
 			go func() { b.done <- do(b.ctx, b.before, entries) }()
-			blocks <- b // waits until the block before is taken
+			blocks <- b
 			return nil
 		})
 	}()

@@ -183,7 +183,7 @@ func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	return func(ctx context.Context, all []redis.Cmder) error {
 		sent := len(all)
 		for i, cmd := range all {
-			if args := cmd.Args(); len(args) > 3 && strings.HasSuffix(fmt.Sprint(args[3]), ":record") && c.left.Add(-1) < 0 {
+			if args := cmd.Args(); args[0] == "hsetnx" && args[2] == "job" && c.left.Add(-1) < 0 {
 				cmd.SetErr(errCut)
 				sent = min(sent, i)
 			}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -43,12 +44,18 @@ const longestLine = 1 << 20
 // readLine reads one line of JSON.
 func readLine(text []byte) (line, error) {
 	var fields map[string]json.RawMessage
-	if err := decode(text, &fields); err != nil || fields == nil {
+	var err error
+	if !utf8.Valid(text) {
+		err = errEncoding
+	} else if json.Unmarshal(text, &fields) != nil { // faster than decode, which knows what is wrong
+		err = decode(text, &fields)
+	}
+	if err != nil || fields == nil {
 		return line{}, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err))
 	}
 	l := line{Body: fields["body"]}
 	// Each by its exact name, unlike a struct, which would also take "ID".
-	err := errors.Join(
+	err = errors.Join(
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
 		readOptions(fields["options"], &l.Options),
 	)

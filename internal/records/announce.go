@@ -83,46 +83,49 @@ type Creation struct {
 	Err error // as Save has it; ErrConflict if there is one
 }
 
-// What is not there has no time to live either. See save for the revision.
-var create = redis.NewScript(`
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'rev', ARGV[1], 'job', ARGV[2])
-  return 1
-end
-return redis.call('HGET', KEYS[1], 'rev') == ARGV[1] and 1 or 0
-`)
-
 // Create is Save for many records that are not there yet, in one round trip. They don't expire.
+//
+// It is a transaction and no script, which would cost Redis as much as all the rest of a submission; a cluster knows no
+// transaction over all its nodes.
 func (s *Store) Create(ctx context.Context, all []*Creation) {
-	unknown := s.create(ctx, all, create.EvalSha)
-	if len(unknown) > 0 { // a server that does not know the script yet, or not any more
-		s.create(ctx, unknown, create.Eval)
+	pipe := s.rdb.TxPipeline()
+	data, revs := make([]*redis.BoolCmd, len(all)), make([]*redis.BoolCmd, len(all))
+	for i, c := range all {
+		c.Rev, c.Err = rand.Text(), nil
+		data[i] = pipe.HSetNX(ctx, recordKey(c.Job), "job", c.Data)
+		revs[i] = pipe.HSetNX(ctx, recordKey(c.Job), "rev", c.Rev)
+	}
+	_, err := pipe.Exec(ctx)
+	if errors.Is(err, redis.ErrCrossSlot) {
+		s.createInCluster(ctx, all)
+		return
+	}
+	for i, c := range all {
+		switch failed := errors.Join(data[i].Err(), revs[i].Err()); {
+		case failed != nil:
+			c.Err = fmt.Errorf("save job %s: %w", c.Job, failed)
+		case !data[i].Val() || !revs[i].Val():
+			c.Err = ErrConflict
+		}
 	}
 }
 
-type runScript = func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
-
-// create returns those whose server does not know the script.
-func (s *Store) create(ctx context.Context, all []*Creation, run runScript) (unknown []*Creation) {
+func (s *Store) createInCluster(ctx context.Context, all []*Creation) {
 	pipe := s.rdb.Pipeline()
 	saves := make([]*redis.Cmd, len(all))
 	for i, c := range all {
-		c.Rev = rand.Text()
-		saves[i] = run(ctx, pipe, []string{recordKey(c.Job)}, c.Rev, c.Data)
+		saves[i] = save.Eval(ctx, pipe, []string{recordKey(c.Job)}, Absent, c.Rev, c.Data, 0)
 	}
 	_, _ = pipe.Exec(ctx) // each has its own answer
 	for i, c := range all {
 		saved, err := saves[i].Int()
 		switch {
-		case redis.HasErrorPrefix(err, "NOSCRIPT"), errors.Is(err, redis.ErrNoScript):
-			unknown = append(unknown, c)
 		case err != nil:
 			c.Err = fmt.Errorf("save job %s: %w", c.Job, err)
 		case saved == 0:
 			c.Err = ErrConflict
 		}
 	}
-	return unknown
 }
 
 // TaskStates says in which state of Asynq's the tasks of a queue are, in one round trip; empty for one that is not
