@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -54,6 +55,8 @@ func batchCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			if concurrency < 1 || concurrency > mostConcurrency {
 				return settings.Usage("--concurrency %d: want 1 to %d", concurrency, mostConcurrency)
 			}
+			// What lives is little, and what passes through is much: collected half as often, it takes an eighth less time.
+			defer debug.SetGCPercent(debug.SetGCPercent(200))
 			b, err := openBatch(ctx, c, stdin, stderr)
 			if err != nil {
 				return err

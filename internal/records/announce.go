@@ -12,41 +12,19 @@ import (
 
 // Many jobs are submitted in few round trips: one that announces them, one that writes their records.
 
-// The deadlines come first: from the moment a record exists, the sweeper must find it. As a rule all jobs are new, and
-// one command adds them all; in portions, since Lua can't hand over more than some thousand values at a time.
+// The deadlines come first: from the moment a record exists, the sweeper must find it.
 var announce = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local at, moment = now + ARGV[1], string.format('%.0f', now)
 local by, entered = string.format('%.0f', at), {}
-local function add(key, score, from, to)
-  local rows = {}
-  for i = from, to do
-    rows[#rows + 1] = score
-    rows[#rows + 1] = ARGV[i]
+for i = 2, #ARGV do
+  if redis.call('ZADD', KEYS[1], 'NX', by, ARGV[i]) == 0 and tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i])) < at then
+    redis.call('ZADD', KEYS[1], by, ARGV[i])
   end
-  return redis.call('ZADD', key, 'NX', unpack(rows)) == to - from + 1
 end
-for from = 2, #ARGV, 500 do
-  local to = math.min(from + 499, #ARGV)
-  if not add(KEYS[1], by, from, to) then
-    for i = from, to do
-      local stands = redis.call('ZSCORE', KEYS[1], ARGV[i])
-      if tonumber(stands) < at then
-        redis.call('ZADD', KEYS[1], by, ARGV[i])
-      end
-    end
-  end
-  for i = from, to do
-    entered[i - 1] = moment
-  end
-  if not add(KEYS[2], moment, from, to) then
-    for i = from, to do -- no two scripts run within a microsecond
-      if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[i])) ~= now then
-        entered[i - 1] = '0'
-      end
-    end
-  end
+for i = 2, #ARGV do
+  entered[i - 1] = redis.call('ZADD', KEYS[2], 'NX', moment, ARGV[i]) == 1 and moment or '0'
 end
 return entered
 `)
