@@ -103,10 +103,13 @@ func (f *form) readHeader(number int, names []string) (*refusal, error) {
 	refused := &refusal{line: number}
 	taken := map[string]string{}
 	mapped := map[string]bool{}
-	for _, name := range names {
+	for i, name := range names {
 		name = strings.TrimSpace(name)
 		c := column{name: name}
 		path := name
+		if name == "" {
+			refused.problems = append(refused.problems, problem{Line: number, Column: fmt.Sprint(i + 1), Message: "has no name; give it one"})
+		}
 		for _, m := range f.maps {
 			if m.column == name {
 				path, mapped[name] = m.path, true

@@ -26,10 +26,10 @@ type batch struct {
 	spool      *spool
 	progress   *count
 	seen       map[uint64]sighting // by the digest of the id
-	unnamed    int                   // lines whose id is made
-	operations map[string]int        // good lines of each
-	bad        int                   // lines
-	problems   []refusal             // of the first bad lines
+	unnamed    int                 // lines whose id is made
+	operations map[string]int      // good lines of each
+	bad        int                 // lines
+	problems   []refusal           // of the first bad lines
 	warnings   map[string]*warning
 	dropped    int // warnings that are not among these
 
