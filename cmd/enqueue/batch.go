@@ -88,7 +88,7 @@ func openBatch(ctx context.Context, c *cli.Command, stdin io.Reader, stderr io.W
 		return nil, err
 	}
 	if name != "-" {
-		file, err := os.Open(name) //nolint:gosec // the file that was named
+		file, err := os.Open(name)
 		if err != nil {
 			return nil, settings.Usage("%w", err)
 		}

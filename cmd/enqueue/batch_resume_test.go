@@ -101,8 +101,6 @@ func TestBatchOfOneAtATime(t *testing.T) {
 }
 
 // TestSpoolLeavesNothing: whatever ends the program, no file is left.
-//
-//nolint:paralleltest // sets a variable
 func TestSpoolLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)

@@ -41,10 +41,9 @@ type submission struct {
 	asJSON bool
 	stdout io.Writer
 
-	fates  []fate // of each entry
-	stood  int
-	late   int
-	failed error // the first trouble
+	fates []fate // of each entry
+	stood int    // entries that were there before
+	late  int    // entries whose id was taken since the check
 }
 
 // An answer is what came of an entry.
