@@ -72,13 +72,18 @@ func (b *bench) rates(ctx context.Context, runs int) error {
 	if err != nil {
 		return err
 	}
+	copied, err := copies()
+	if err != nil {
+		return err
+	}
 	ways := []struct {
 		name string
 		send func(context.Context) error
 	}{
-		{"asynq.Client.Enqueue from 50 goroutines", func(ctx context.Context) error { return b.bare(ctx, 50) }},
+		{"asynq.Client.Enqueue from 50 goroutines", func(ctx context.Context) error { return b.bare(ctx, 50, copied) }},
 		{"`enqueue batch`", func(ctx context.Context) error { _, err := b.batch(ctx, file); return err }},
-		{"asynq.Client.Enqueue in a loop", func(ctx context.Context) error { return b.bare(ctx, 1) }},
+		{"the same from 50 goroutines, each request checked first by tasks.NewCreate", func(ctx context.Context) error { return b.bare(ctx, 50, create) }},
+		{"asynq.Client.Enqueue in a loop", func(ctx context.Context) error { return b.bare(ctx, 1, copied) }},
 	}
 	seconds := make([][]float64, len(ways))
 	for range runs {

@@ -109,12 +109,25 @@ func (b *bench) halfway(ctx context.Context, file string, by syscall.Signal) (co
 	return cmd.ProcessState.ExitCode(), time.Since(began), nil
 }
 
-// bare enqueues the tasks that services without Hourglass would, with the payload of ours.
-func (b *bench) bare(ctx context.Context, goroutines int) error {
-	like, err := tasks.NewCreate(tasks.Request{ID: id(0), Operation: "text-to-video", Body: []byte(body)})
+// create makes the task of a job, checked, as services do that enqueue by themselves.
+func create(n int) (*asynq.Task, error) {
+	return tasks.NewCreate(tasks.Request{ID: id(n), Operation: "text-to-video", Body: []byte(body)})
+}
+
+// copies makes tasks with the payload of ours, and checks nothing.
+func copies() (func(n int) (*asynq.Task, error), error) {
+	like, err := create(0)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return func(n int) (*asynq.Task, error) {
+		payload := strings.Replace(string(like.Payload()), id(0), id(n), 1)
+		return asynq.NewTask(like.Type(), []byte(payload), asynq.Queue(tasks.StageCreate.Queue()), asynq.TaskID(id(n)+":create"), asynq.Retention(tasks.Retention)), nil
+	}, nil
+}
+
+// bare enqueues tasks as services without Hourglass would.
+func (b *bench) bare(ctx context.Context, goroutines int, task func(n int) (*asynq.Task, error)) error {
 	rdb := redis.NewClient(&redis.Options{Addr: b.addr, PoolSize: goroutines})
 	client := asynq.NewClientFromRedisClient(rdb)
 	defer func() { _ = rdb.Close() }()
@@ -125,9 +138,10 @@ func (b *bench) bare(ctx context.Context, goroutines int) error {
 	for range goroutines {
 		all.Go(func() {
 			for n := range numbers {
-				payload := strings.Replace(string(like.Payload()), id(0), id(n), 1)
-				task := asynq.NewTask(like.Type(), []byte(payload))
-				_, err := client.EnqueueContext(going, task, asynq.Queue(tasks.StageCreate.Queue()), asynq.TaskID(id(n)+":create"), asynq.Retention(tasks.Retention))
+				t, err := task(n)
+				if err == nil {
+					_, err = client.EnqueueContext(going, t)
+				}
 				if err != nil {
 					cancel(err)
 				}
