@@ -91,6 +91,7 @@ func (b *batch) read(ctx context.Context, r io.Reader) error {
 			}
 		}
 	}
+	b.seen = nil // all twins are found
 	return <-trouble
 }
 
