@@ -94,17 +94,25 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 	if more := len(problems) - mostWarnings; more > 0 {
 		warnings = append(warnings, fmt.Sprintf("and %d more", more))
 	}
+	r.Body = body
+	return Accepted(r, warnings, at), nil
+}
+
+// Accepted makes the record of a request that NewJob has made a job of before, with its id, its canonical body and its
+// warnings. It checks nothing.
+func Accepted(r Request, warnings []string, at time.Time) *Job {
+	op, _ := operations.Lookup(r.Operation)
 	at = at.UTC()
 	return &Job{
 		Status: Status{
-			V: Version, ID: r.ID, Operation: op.Name, Kind: string(op.Kind), State: Pending,
+			V: Version, ID: r.ID, Operation: r.Operation, Kind: string(op.Kind), State: Pending,
 			Outputs: []Output{}, Warnings: warnings, CreatedAt: at, UpdatedAt: at,
 		},
-		Body:    body,
+		Body:    r.Body,
 		Options: r.Options.plain(),
 		Epoch:   1,
 		StateAt: at,
-	}, nil
+	}
 }
 
 // NewCreate makes the plain task that starts a job, for services that enqueue with Asynq
