@@ -16,7 +16,7 @@ import (
 var announce = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local at, moment = now + ARGV[1], string.format('%.0f', now)
+local at = now + ARGV[1]
 local by, entered = string.format('%.0f', at), {}
 for i = 2, #ARGV do
   if redis.call('ZADD', KEYS[1], 'NX', by, ARGV[i]) == 0 and tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i])) < at then
@@ -24,6 +24,7 @@ for i = 2, #ARGV do
   end
 end
 for i = 2, #ARGV do
+  local moment = string.format('%.0f', now - (#ARGV - i))
   entered[i - 1] = redis.call('ZADD', KEYS[2], 'NX', moment, ARGV[i]) == 1 and moment or '0'
 end
 return entered
@@ -31,7 +32,8 @@ return entered
 
 // Announce says that jobs, whose records are about to be written in a state, must have moved within d, and puts
 // them into the set of the state. It returns when each came there: 0, at which Exit takes nothing out, for one
-// that was there already and keeps its place.
+// that was there already and keeps its place. Each comes a microsecond after the one before it, the last one now: a
+// list is walked by moments, and a cursor names all jobs of the moment it stands at.
 //
 // A job may be on the road already: a later deadline stays. An earlier one does not, even if it is of no more use
 // than to be swept away: a sweeper that is about to clear it must find that it has changed. May be repeated.

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -62,6 +63,36 @@ func TestAnnounceMany(t *testing.T) {
 			if l.By > 30*time.Second {
 				t.Errorf("%s has its old deadline", l.Job)
 			}
+		}
+	})
+}
+
+// A page of a list is read by moments: jobs of one moment that are more than a page would hide all that are older.
+func TestAnnouncedOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *Store, _ func(time.Duration)) {
+		ctx := t.Context()
+		const n = 1000
+		jobs := make([]string, n)
+		for i := range jobs {
+			jobs[i] = strconv.Itoa(i)
+		}
+		entered, err := s.Announce(ctx, "pending", time.Minute, jobs...)
+		if err != nil || len(entered) != n {
+			t.Fatalf("got %d moments, %v", len(entered), err)
+		}
+		listed, err := s.Latest(ctx, "pending", 0, n)
+		if err != nil || len(listed) != n {
+			t.Fatalf("got %d jobs, %v", len(listed), err)
+		}
+		for i, job := range jobs {
+			if got := listed[n-1-i]; got.Job != job || got.At != entered[i] || i > 0 && got.At <= entered[i-1] {
+				t.Fatalf("in place %d: got %v, want job %s at %d, later than the one before", i, got, job, entered[i])
+			}
+		}
+		then, err := s.Announce(ctx, "pending", time.Minute, "then")
+		if err != nil || then[0] < entered[n-1] {
+			t.Errorf("got %v, %v; want no moment before those announced earlier: %d", then, err, entered[n-1])
 		}
 	})
 }
