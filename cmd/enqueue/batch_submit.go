@@ -28,7 +28,7 @@ type fate byte
 
 const (
 	fresh    fate = iota
-	stands        // before: nothing is left to do
+	existing      // before: nothing is left to do
 	accepted      // and printed
 	taken         // its id has been, since the check
 )
@@ -142,7 +142,7 @@ func (s *submission) checkIDs(ctx context.Context) error {
 			case a.Err != nil:
 				return a.Err
 			case a.Whole:
-				s.fates[b.before+i] = stands
+				s.fates[b.before+i] = existing
 			}
 		}
 		return cause
@@ -266,7 +266,7 @@ func (s *submission) take(b block, answers []answer) (printed int, err error) {
 		case a.Err != nil:
 			err = errors.Join(err, firstOf(err, a.Err))
 			continue
-		case s.fates[n] == stands || a.Whole:
+		case s.fates[n] == existing || a.Whole:
 			s.stood++
 		}
 		_ = a.print(&text, s.asJSON)
