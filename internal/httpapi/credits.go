@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// guess is what a job of an operation that nobody knows the price of is taken to cost, in credits.
+// guess is what a job is taken to cost of an operation that the caller has not bought before, in credits.
 const guess = 50
 
 // settleAtMost is how many jobs are looked at when a budget is settled.
@@ -44,23 +45,23 @@ func (a *API) budget(c Caller) records.Budget {
 	return records.Budget{Name: c.Name, Day: a.Now().UTC().Format(time.DateOnly)}
 }
 
-// reserve sets aside what a job is expected to cost, or refuses it before it is enqueued. What the jobs before it have
-// really cost is looked up first.
+// reserve sets aside what a job is expected to cost that is about to be bought, or refuses it before it is enqueued.
+// What the jobs before it have really cost is looked up first. Whoever may spend any amount has no budget.
 func (a *API) reserve(ctx context.Context, w http.ResponseWriter, c Caller, job *tasks.Job) error {
 	if c.CreditsPerDay == nil {
 		return nil
 	}
-	b := a.budget(c)
+	b, limit := a.budget(c), *c.CreditsPerDay
 	if a.settled.due(b, a.Now()) {
-		if err := a.settle(ctx, b); err != nil {
+		if err := a.settle(ctx, c, b); err != nil {
 			return err
 		}
 	}
-	price, err := a.price(ctx, job.Operation)
+	price, err := a.price(ctx, b, job.Operation, limit)
 	if err != nil {
 		return err
 	}
-	left, ok, err := a.Records.Reserve(ctx, b, job.ID, price, *c.CreditsPerDay)
+	left, ok, err := a.Records.Reserve(ctx, b, job.ID, job.Epoch, price, limit)
 	if err != nil {
 		return err
 	}
@@ -71,32 +72,41 @@ func (a *API) reserve(ctx context.Context, w http.ResponseWriter, c Caller, job 
 	midnight := a.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	return problem{
 		Status: http.StatusTooManyRequests, Code: "budget", retryAfter: midnight.Sub(a.Now().UTC()) + time.Second,
-		Detail: fmt.Sprintf("the job is expected to cost %d credits, and %d of the token's %d a day (UTC) are left", price, left, *c.CreditsPerDay),
+		Detail: fmt.Sprintf("the job is expected to cost %d credits, and %d of the token's %d a day (UTC) are left", price, left, limit),
 	}
 }
 
-// release gives back what was reserved for a job that was not accepted.
-func (a *API) release(ctx context.Context, c Caller, id string) error {
+// giveBack gives back what was reserved for a job that was not accepted. Where it is not known whether it was, the
+// reservation stays.
+func (a *API) giveBack(ctx context.Context, c Caller, wanted, stands *tasks.Job, why error) error {
 	if c.CreditsPerDay == nil {
 		return nil
 	}
-	return a.Records.Settle(ctx, a.budget(c), id, 0, true)
+	if errors.Is(why, tasks.ErrExists) {
+		if c.Sees(stands) {
+			return nil // of two requests that came at once the other was accepted, under the reservation of both
+		}
+	} else if _, err := a.Client.Job(ctx, wanted.ID); !errors.Is(err, tasks.ErrNotFound) {
+		return nil //nolint:nilerr // it was accepted, or nobody can tell
+	}
+	return a.Records.Settle(ctx, a.budget(c), records.Cost{Job: wanted.ID, Epoch: wanted.Epoch, Final: true})
 }
 
-// price is what the operator says, else what was last charged, else a guess.
-func (a *API) price(ctx context.Context, operation string) (int, error) {
+// price is what the operator says, else what such jobs of the caller were charged, else a guess. What is no more than
+// expected keeps nobody out who has spent nothing yet: nothing would be learnt any more.
+func (a *API) price(ctx context.Context, b records.Budget, operation string, limit int) (int, error) {
 	if n, known := a.Tokens.price(operation); known {
 		return n, nil
 	}
-	n, err := a.Records.Price(ctx, operation)
+	n, err := a.Records.Price(ctx, b, operation)
 	if n == 0 {
 		n = guess
 	}
-	return n, err
+	return min(n, max(limit, 1)), err
 }
 
 // settle puts what jobs have cost in the place of what was reserved for them.
-func (a *API) settle(ctx context.Context, b records.Budget) error {
+func (a *API) settle(ctx context.Context, c Caller, b records.Budget) error {
 	ids, err := a.Records.Unsettled(ctx, b, settleAtMost)
 	if err != nil || len(ids) == 0 {
 		return err
@@ -105,38 +115,28 @@ func (a *API) settle(ctx context.Context, b records.Budget) error {
 	if err != nil {
 		return err
 	}
-	for i, text := range texts {
+	var costs []records.Cost
+	for _, text := range texts {
 		if text == nil {
 			continue // it is being submitted
 		}
 		job, err := tasks.DecodeJob(text)
-		if err != nil {
-			continue // of a later version: what is reserved stays
+		if err != nil || !c.Sees(job) {
+			continue // of a later version, or another tenant's that came first: what is reserved stays
 		}
-		credits, known, final := costOf(job)
-		if !known {
-			continue
-		}
-		if err := a.Records.Settle(ctx, b, ids[i], credits, final); err != nil {
-			return err
-		}
-		if credits > 0 {
-			if err := a.Records.LearnPrice(ctx, job.Operation, credits); err != nil {
-				return err
-			}
-		}
+		costs = append(costs, costOf(job)...)
 	}
-	return nil
+	return a.Records.Settle(ctx, b, costs...)
 }
 
-// costOf is what a job has cost, whether that is known, and whether it stays. Of video it is an estimate until the
-// render is complete, and what failed is refunded.
-func costOf(job *tasks.Job) (credits int, known, final bool) {
-	switch {
-	case job.Mark() != nil: // nobody can tell whether it was charged
-		return 0, false, false
-	case job.ProjectID == "" && !job.State.Ended():
-		return 0, false, false
+// costOf is what a job has cost, if that is known. Of video it is an estimate until the render is complete, and what
+// failed is refunded.
+func costOf(job *tasks.Job) []records.Cost {
+	if job.Mark() != nil || job.ProjectID == "" && !job.State.Ended() {
+		return nil // nobody can tell, or not yet
 	}
-	return job.CreditsCharged, true, job.State.Ended() || job.StoredAt != nil
+	return []records.Cost{{
+		Job: job.ID, Operation: job.Operation, Epoch: job.Epoch, Credits: job.CreditsCharged,
+		Final: job.State.Ended() || job.StoredAt != nil,
+	}}
 }

@@ -1,13 +1,17 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -96,4 +100,108 @@ func TestBudgetOfTwoServers(t *testing.T) {
 	if accepted.Load() != 2 {
 		t.Errorf("%d jobs were accepted, at 50 credits each of 100", accepted.Load())
 	}
+}
+
+func (s *service) spent(name string) int {
+	s.t.Helper()
+	n, err := s.api.Records.Spent(s.t.Context(), records.Budget{Name: name, Day: s.day.UTC().Format(time.DateOnly)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// TestTwoRequestsOneID: two different requests that come at once under one id share a reservation, which stays for the
+// one that was accepted; but not where another tenant's was.
+func TestTwoRequestsOneID(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for who, want := range map[string]int{"poor": 50, "rival": 0} {
+		id := "of-" + who
+		caller, _ := s.api.Caller("poor")
+		job := &tasks.Job{Status: tasks.Status{ID: id, Operation: "text-to-video"}, Epoch: 1}
+		if err := s.api.reserve(t.Context(), httptest.NewRecorder(), caller, job); err != nil {
+			t.Fatal(err)
+		}
+		before := s.spent("poor")
+		stands, err := tasks.DecodeJob(s.record(viewOf(t, s.want(202, "POST", "/v1/jobs", who, video(id, ""))).ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.api.giveBack(t.Context(), caller, job, stands, tasks.ErrExists); err != nil || s.spent("poor") != before-50+want {
+			t.Errorf("of %s: got %d of %d, %v", who, s.spent("poor"), before, err)
+		}
+	}
+}
+
+// TestNotAccepted: what failed before it was accepted is given back, and what may have been accepted is not.
+func TestNotAccepted(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	caller, _ := s.api.Caller("poor")
+	job := &tasks.Job{Status: tasks.Status{ID: "a", Operation: "text-to-video"}, Epoch: 1}
+	if err := s.api.reserve(t.Context(), httptest.NewRecorder(), caller, job); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.api.giveBack(t.Context(), caller, job, job, tasks.ErrUnavailable); err != nil || s.spent("poor") != 0 {
+		t.Errorf("not accepted: got %d, %v", s.spent("poor"), err)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	if err := s.api.giveBack(t.Context(), caller, job, job, tasks.ErrUnavailable); err != nil || s.spent("poor") != 50 {
+		t.Errorf("accepted: got %d, %v", s.spent("poor"), err)
+	}
+}
+
+// TestBoughtAgain: a job that is bought again costs both.
+func TestBoughtAgain(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", func(j *tasks.Job) {
+		j.State, j.ProjectID, j.CreditsCharged = tasks.Failed, "p", 45
+		j.Error = &tasks.Error{Stage: "download", Code: "store_full", Message: "x", Hint: "y"}
+	})
+	s.want(200, "POST", "/v1/jobs/a/retry", "poor", "") // goes on with what is paid for
+	if got := s.spent("poor"); got != 50 {
+		t.Errorf("after a retry: got %d", got)
+	}
+	s.change("a", func(j *tasks.Job) {
+		j.State, j.Error = tasks.Failed, &tasks.Error{Stage: "download", Code: "store_full", Message: "x", Hint: "y"}
+	})
+	left := s.want(200, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`).Header().Get("Credits-Left")
+	if got := s.spent("poor"); got != 90 || left != "10" {
+		t.Errorf("bought again for 45: got %d, left %s", got, left)
+	}
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "q", 40 })
+	s.day = s.day.Add(settleEvery)
+	s.want(429, "POST", "/v1/jobs", "poor", video("b", ""))
+	if got := s.spent("poor"); got != 85 {
+		t.Errorf("settled: got %d", got)
+	}
+}
+
+// TestDearerThanTheBudget: one job that cost more than there is a day does not keep out all of the days to come.
+func TestDearerThanTheBudget(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "p", 400 })
+	s.day = s.day.Add(settleEvery)
+	s.want(429, "POST", "/v1/jobs", "poor", video("b", ""))
+	s.day = s.day.Add(24 * time.Hour)
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
+}
+
+// TestWhoHangsUp: a caller that is gone in the middle has handed in its job, or has not, and its budget says the same.
+func TestWhoHangsUp(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	gone := func(r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(ctx)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""), gone)
+	s.want(200, "GET", "/v1/jobs/a", "poor", "")
 }

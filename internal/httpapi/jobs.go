@@ -35,7 +35,8 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(r.Context())
+	// Whoever hangs up has still asked for it: a job is not left half accepted.
+	ctx, cancel := within(context.WithoutCancel(r.Context()))
 	defer cancel()
 	fresh, err := tasks.NewJob(wanted, a.Now())
 	if err != nil {
@@ -54,11 +55,8 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 		}
 	}
 	job, err := a.Client.Submit(ctx, wanted)
-	if errors.Is(err, tasks.ErrExists) || errors.Is(err, tasks.ErrInvalid) {
-		return errors.Join(err, a.release(ctx, c, wanted.ID))
-	}
 	if err != nil {
-		return err // it may be accepted: what is reserved stays
+		return errors.Join(err, a.giveBack(ctx, c, fresh, job, err))
 	}
 	w.Header().Set("Location", "/v1/jobs/"+job.ID)
 	writeJSON(w, status, job.View())
@@ -171,18 +169,22 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(r.Context())
+	ctx, cancel := within(context.WithoutCancel(r.Context()))
 	defer cancel()
-	if err := job.Clone().Retry(q.Recreate, a.Now()); err != nil {
+	next := job.Clone()
+	if err := next.Retry(q.Recreate, a.Now()); err != nil {
 		return err // before anything is reserved
 	}
-	if q.Recreate || job.ProjectID == "" {
-		if err := a.reserve(ctx, w, c, job); err != nil {
+	if next.State == tasks.Pending { // it is bought, perhaps again: what it has cost before stays
+		if err := a.Records.Settle(ctx, a.budget(c), costOf(job)...); err != nil {
+			return err
+		}
+		if err := a.reserve(ctx, w, c, next); err != nil {
 			return err
 		}
 	}
 	if job, err = a.Client.Retry(ctx, job.ID, q.Recreate); err != nil {
-		return err
+		return err // another retry may have come first, under the same reservation
 	}
 	writeJSON(w, http.StatusOK, job.View())
 	return nil

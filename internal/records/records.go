@@ -22,7 +22,7 @@
 //	hourglass:{fleet}:budget…         how many calls may be made: see budget.go
 //	hourglass:{fleet}:events          stream: what has become of jobs, see events.go
 //	hourglass:{fleet}:credits:…       what callers may spend: see credits.go
-//	hourglass:{fleet}:prices          hash: what a job of an operation was last charged
+//	hourglass:{fleet}:prices:<token>  hash: what jobs of an operation cost whom
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
