@@ -45,10 +45,11 @@ func (c cursor) after(f found) cursor {
 	return cursor{f.entry.At, []string{f.entry.Job}}
 }
 
-// upTo is the cursor once all up to a place were looked at, which need not have been listed.
+// upTo is the cursor once all up to a place were looked at, which need not have been listed. It does not name the job
+// there, which may be one that whoever gets the cursor is not to know of: the next part looks at it again.
 func (c cursor) upTo(p place) cursor {
 	if p.entry.At == c.At || p.entry.At == 0 {
 		return c
 	}
-	return cursor{At: p.entry.At, IDs: []string{p.entry.Job}}
+	return cursor{At: p.entry.At}
 }

@@ -27,20 +27,17 @@ type Config struct {
 type API struct {
 	Config
 	routes  *http.ServeMux
-	streams chan struct{} // one for each that is open
+	streams streams
 	ending  chan struct{} // closed when streams are to end
 	settled settlements
 }
-
-// streamsAtMost bounds the streams of events: each asks Redis once a second.
-const streamsAtMost = 1000
 
 // New returns the API.
 func New(c Config) *API {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{Config: c, routes: http.NewServeMux(), streams: make(chan struct{}, streamsAtMost), ending: make(chan struct{})}
+	a := &API{Config: c, routes: http.NewServeMux(), ending: make(chan struct{})}
 	for _, r := range a.table() {
 		a.routes.HandleFunc(r.pattern, a.asked(r))
 	}
@@ -83,19 +80,29 @@ func (a *API) Caller(token string) (Caller, bool) {
 // asked lets a caller in who may, and answers for what goes wrong.
 func (a *API) asked(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
-		caller, known := a.Caller(bearer(q))
-		switch {
-		case r.open || known && (r.scope == "" || caller.may(r.scope)):
-			if err := r.answer(w, q, caller); err != nil {
-				a.fail(w, q, err)
-			}
-		case !known:
-			w.Header().Set("WWW-Authenticate", `Bearer realm="hourglass"`)
-			write(w, problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "want Authorization: Bearer TOKEN, with a token that enqueue token has made"})
-		default:
-			write(w, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token has no scope " + string(r.scope)})
+		caller, err := a.allowed(q, r.scope)
+		if logged, is := w.(*answer); is {
+			logged.caller = caller.Name
+		}
+		if err == nil || r.open {
+			err = r.answer(w, q, caller)
+		}
+		if err != nil {
+			a.fail(w, q, err)
 		}
 	}
+}
+
+// allowed returns whose token a request shows, if it has the scope.
+func (a *API) allowed(r *http.Request, s Scope) (Caller, error) {
+	caller, known := a.Caller(bearer(r))
+	switch {
+	case !known:
+		return caller, problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "want Authorization: Bearer TOKEN, with a token that enqueue token has made"}
+	case s != "" && !caller.may(s):
+		return caller, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token has no scope " + string(s)}
+	}
+	return caller, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -103,7 +110,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	a.logged(w, r, a.routed) //nolint:contextcheck // it goes with the request
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // for whoever opens an answer in a browser
+	a.logged(w, r, a.routed)                                                       //nolint:contextcheck // it goes with the request
 }
 
 func (a *API) routed(w http.ResponseWriter, r *http.Request) {

@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,11 @@ func TestSubmit(t *testing.T) {
 	s.want(202, "POST", "/v1/jobs", "acme", video("", ""), key)
 	s.want(200, "POST", "/v1/jobs", "acme", video("b", ""), key)
 	s.want(422, "POST", "/v1/jobs", "acme", video("c", ""), key)
+	key = func(r *http.Request) { r.Header.Set("Idempotency-Key", `"b"`) }
+	s.want(200, "POST", "/v1/jobs", "acme", video("", ""), key)
+	s.want(422, "POST", "/v1/jobs", "boss", video("s", `,"options":{"notify":{"stream":"asynq:queues"}}`))
+	s.want(202, "POST", "/v1/jobs", "boss", video("s", `,"options":{"tenant":"acme","notify":{"stream":"ours"}}`))
+	s.want(200, "GET", "/v1/jobs/s", "acme", "")
 	if made := viewOf(t, s.want(202, "POST", "/v1/jobs", "acme", video("", ""))); made.ID == "" {
 		t.Error("no id was made")
 	}
@@ -51,9 +58,12 @@ func TestRefused(t *testing.T) {
 		{"an unknown operation", `{"operation":"text-to-vide","body":{}}`, 422, "operation"},
 		{"a bad id", video("../x", ""), 422, "id"},
 		{"a misspelt field", video("x", `,"option":{}`), 422, "option"},
-		{"a misspelt option", video("x", `,"options":{"overwite":true}`), 422, "overwite"},
+		{"a misspelt option", video("x", `,"options":{"overwite":true}`), 422, "options.overwite"},
+		{"a misspelt place to tell", video("x", `,"options":{"notify":{"task":{"que":"x"}}}`), 422, "options.notify.task.que"},
+		{"another value after it", video("x", "}"), 400, ""},
 		{"an option of another type", video("x", `,"options":{"overwrite":"yes"}`), 422, "options.overwrite"},
-		{"a stream of ours", video("x", `,"options":{"notify":{"stream":"asynq:queues"}}`), 422, "options.notify.stream"},
+		{"a stream in the Redis of the fleet", video("x", `,"options":{"notify":{"stream":"others"}}`), 403, ""},
+		{"a task in the Redis of the fleet", video("x", `,"options":{"notify":{"task":{"queue":"mail","type":"send"}}}`), 403, ""},
 		{"too much", `{"body":"` + strings.Repeat("x", longestBody) + `"}`, 413, ""},
 		{"another tenant's name", video("x", `,"options":{"tenant":"rival"}`), 403, ""},
 		{"another tenant's id", video("taken", ""), 409, ""},
@@ -184,6 +194,14 @@ func TestPages(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	other := s.want(200, "GET", "/v1/jobs?limit=1&state=pending", "rival", "")
+	var p page
+	if err := json.Unmarshal(other.Body.Bytes(), &p); err != nil || p.Next == "" {
+		t.Fatalf("%v: %s", err, other.Body)
+	}
+	if cursor, err := base64.RawURLEncoding.DecodeString(p.Next); err != nil || strings.Contains(string(cursor), "late") {
+		t.Errorf("the cursor of a rival names a job of acme: %s, %v", cursor, err)
+	}
 	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "state=dead", "operation=x", "since=yesterday", "cursor=x", "cursor=e30", "page=2"} {
 		s.want(400, "GET", "/v1/jobs?"+bad, "acme", "")
 	}
@@ -275,7 +293,9 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.want(202, "POST", "/v1/jobs", "acme", video("a", ""))
-	server := httptest.NewServer(s.api)
+	server := httptest.NewUnstartedServer(s.api)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond // of other requests
+	server.Start()
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/v1/jobs/a/events", nil)
 	if err != nil {
@@ -314,16 +334,37 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestStreamEndsWithItsToken: what a token allows, it allows as long as it stands.
+func TestStreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "acme", video("a", ""))
+	if err := os.WriteFile(s.tokens, []byte(`{"v":1,"tokens":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan int)
+	go func() { ended <- s.ask("GET", "/v1/jobs/a/events", "acme", "").Code }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("a stream outlives its token")
+	}
+}
+
 // TestStreamsEnd: with the server, and none more are let in than may be.
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.want(202, "POST", "/v1/jobs", "acme", video("a", ""))
-	for range streamsAtMost {
-		s.api.streams <- struct{}{}
+	for range streamsOfOne {
+		s.api.streams.enter("acme")
 	}
 	s.want(503, "GET", "/v1/jobs/a/events", "acme", "")
-	<-s.api.streams
+	s.api.streams.leave("acme")
+	for s.api.streams.enter(fmt.Sprint(s.api.streams.all)) { //nolint:revive // until they are full
+	}
+	s.want(503, "GET", "/v1/jobs/a/events", "acme", "")
+	s.api.streams.leave("250")
 	ended := make(chan int)
 	go func() { ended <- s.ask("GET", "/v1/jobs/a/events", "acme", "").Code }()
 	s.api.Close()

@@ -1,13 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -65,6 +62,9 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 
 // of is the request of a caller: for its own tenant, under the id that body or header name.
 func (q request) of(c Caller, key string) (tasks.Request, error) {
+	if n := len(key); n > 2 && key[0] == '"' && key[n-1] == '"' {
+		key = key[1 : n-1] // as the draft of the header has it
+	}
 	switch {
 	case key != "" && q.ID != "" && key != q.ID:
 		return tasks.Request{}, problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: "Idempotency-Key and id differ: give one of them", Errors: []tasks.Problem{{Path: "id", Message: "must be the Idempotency-Key, or missing"}}}
@@ -72,53 +72,19 @@ func (q request) of(c Caller, key string) (tasks.Request, error) {
 		q.ID = key
 	}
 	if c.Tenant != Everyone {
-		if q.Options.Tenant != "" && q.Options.Tenant != c.Tenant {
-			return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant + ": leave options.tenant out"}
+		switch n := q.Options.Notify; {
+		case q.Options.Tenant != "" && q.Options.Tenant != c.Tenant:
+			return tasks.Request{}, forbidden("the token is for tenant " + c.Tenant + ": leave options.tenant out")
+		case n.Task != nil || n.Stream != "":
+			return tasks.Request{}, forbidden("options.notify.task and .stream write to the Redis of the fleet, which is for a token of all tenants: name options.notify.url")
 		}
 		q.Options.Tenant = c.Tenant
 	}
 	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil
 }
 
-// decode reads a body of JSON. A field that nobody knows is refused: misspelt, it costs money.
-func decode(r *http.Request, into any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "want Content-Type: application/json"}
-	}
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		return fmt.Errorf("read the body: %w", unlessTooLarge(err))
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err = d.Decode(into)
-	if err == nil && d.More() {
-		err = errors.New("more than one value")
-	}
-	if err == nil {
-		return nil
-	}
-	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body: " + strings.TrimPrefix(err.Error(), "json: ")}
-	var wrong *json.UnmarshalTypeError
-	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	switch {
-	case unknown:
-		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
-		p.Errors = []tasks.Problem{{Path: strings.Trim(name, `"`), Message: "unknown field: GET /v1/openapi.json says what there is"}}
-	case errors.As(err, &wrong) && wrong.Field != "":
-		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
-		p.Errors = []tasks.Problem{{Path: wrong.Field, Message: "must not be a " + wrong.Value}}
-	}
-	return p
-}
-
-// unlessTooLarge is an error of reading what a caller sends: its own, but for the bound.
-func unlessTooLarge(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return err
-	}
-	return problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body ended early, or came too slowly"}
+func forbidden(why string) error {
+	return problem{Status: http.StatusForbidden, Code: "forbidden", Detail: why}
 }
 
 // find returns a job that the caller may know of. Of another tenant's it is said what is said of none.
@@ -239,7 +205,7 @@ func (a *API) filter(r *http.Request, c Caller) (f tasks.Filter, limit int, err 
 	if c.Tenant == Everyone {
 		f.Tenant = q.Get("tenant")
 	} else if t := q.Get("tenant"); t != "" && t != c.Tenant {
-		return f, 0, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant}
+		return f, 0, forbidden("the token is for tenant " + c.Tenant)
 	}
 	if _, known := operations.Lookup(f.Operation); f.Operation != "" && !known {
 		return f, 0, wrongQuery("operation", operations.Unknown(f.Operation))

@@ -29,8 +29,17 @@ type problem struct {
 // Error lets a handler return a problem.
 func (p problem) Error() string { return p.Code + ": " + p.Detail }
 
+// Is compares by code.
+func (p problem) Is(other error) bool {
+	var q problem
+	return errors.As(other, &q) && p.Code == q.Code
+}
+
 func write(w http.ResponseWriter, p problem) {
 	p.Title = http.StatusText(p.Status)
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="hourglass"`)
+	}
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.retryAfter/time.Second)))
 	}
@@ -118,7 +127,7 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 			}
 		}
 		// Not the query: it may hold a caller's own words.
-		a.Log.InfoContext(r.Context(), "request", "request", id, "method", r.Method, "path", r.URL.Path, "status", seen.status, "took", a.Now().Sub(began).String())
+		a.Log.InfoContext(r.Context(), "request", "request", id, "method", r.Method, "path", r.URL.Path, "token", seen.caller, "status", seen.status, "took", a.Now().Sub(began).String())
 	}()
 	next(seen, r)
 }
@@ -127,6 +136,7 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 type answer struct {
 	http.ResponseWriter
 	status int
+	caller string // the name of the token
 }
 
 // WriteHeader implements http.ResponseWriter.

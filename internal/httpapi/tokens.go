@@ -142,6 +142,7 @@ type Tokens struct {
 	stamp  stamp
 	byHash map[string]Caller
 	prices map[string]int
+	broken string // what is wrong with the file, as was logged
 }
 
 // lookAgain is how soon a changed file counts.
@@ -185,17 +186,23 @@ func (t *Tokens) fresh() {
 		return
 	}
 	t.looked = time.Now()
+	broken := ""
 	if err := t.read(); err != nil {
-		t.log.Error("the file of tokens can't be read: those from before count", "reason", err)
+		broken = err.Error()
 	}
+	if broken != "" && broken != t.broken {
+		t.log.Error("the file of tokens can't be read: those from before count", "reason", broken)
+	}
+	t.broken = broken
 }
 
 // Lookup returns whose token it is. Tokens are told apart by their hashes, so how long it takes tells nothing of them.
 func (t *Tokens) Lookup(token string) (Caller, bool) {
+	hash := HashToken(token)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fresh()
-	c, known := t.byHash[HashToken(token)]
+	c, known := t.byHash[hash]
 	return c, known
 }
 
