@@ -18,8 +18,7 @@ import (
 // canceled, though a worker is killed in between. Each comes by one id, with a signature.
 func TestNotices(t *testing.T) {
 	t.Parallel()
-	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	secrets, err := callback.ParseSecrets(secret)
+	secrets, err := callback.ParseSecrets(callbackSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +45,7 @@ func TestNotices(t *testing.T) {
 	defer receiver.Close()
 
 	f := newFleet(t)
-	env := []string{"HOURGLASS_CALLBACK_SECRET=" + secret, "HOURGLASS_CALLBACK_ALLOW=127.0.0.1"}
+	env := []string{"HOURGLASS_CALLBACK_SECRET=" + callbackSecret, "HOURGLASS_CALLBACK_ALLOW=127.0.0.1"}
 	worker, _ := f.startWorker(env...)
 	hand := func(id, name string) {
 		args := []string{"submit", "ai-image-generator", "--id", id, "--set", "image_count=1", "--set", "style.prompt=x", "--set", "name=" + name,
