@@ -33,22 +33,31 @@ type Config struct {
 // The bounds. An answer that takes longer than the time for one, such as a stream of events or a large file, extends
 // it for as long as somebody reads.
 const (
-	headerWithin      = 5 * time.Second
-	requestWithin     = 15 * time.Second
-	answerWithin      = 30 * time.Second
-	idleFor           = time.Minute
 	longestHeader     = 16 << 10
 	connectionsAtMost = 4096 // others wait
 	drainFor          = 15 * time.Second
 	pingWithin        = 5 * time.Second
 )
 
+// limits are what a connection may take of time.
+type limits struct{ header, request, answer, idle time.Duration }
+
+var usual = limits{header: 5 * time.Second, request: 15 * time.Second, answer: 30 * time.Second, idle: time.Minute}
+
 // Serve answers on the listener, which it closes, until ctx ends, and lets requests end that are under way.
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
+	return serve(ctx, listener, c, usual)
+}
+
+func serve(ctx context.Context, listener net.Listener, c Config, within limits) error {
 	api := httpapi.New(httpapi.Config{Client: c.Client, Records: records.New(c.Redis), Tokens: c.Tokens, Log: c.Log})
+	handler := routes(api, pages(api, c), c.Redis)
+	if c.Tokens == nil {
+		handler = httpapi.Local(handler)
+	}
 	server := &http.Server{
-		Handler:           routes(api, pages(api, c), c.Redis),
-		ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
+		Handler:           handler,
+		ReadHeaderTimeout: within.header, ReadTimeout: within.request, WriteTimeout: within.answer, IdleTimeout: within.idle,
 		MaxHeaderBytes: longestHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -90,7 +99,7 @@ func pages(api *httpapi.API, c Config) http.Handler {
 		Client: c.Client, Log: c.Log,
 		Login: func(token string) (page.Visitor, bool) {
 			caller, known := api.Caller(token)
-			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone, Cancel: caller.May(httpapi.Cancel), Retry: caller.May(httpapi.Retry)}
+			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone, Cancel: caller.May(httpapi.Cancel), Retry: caller.May(httpapi.Retry), Budget: caller.CreditsPerDay != nil}
 			return v, known && caller.May(httpapi.Read)
 		},
 		Open: func(ctx context.Context, o tasks.Output) (io.ReadCloser, error) { return c.Files.Open(ctx, o.URL) },

@@ -83,32 +83,38 @@ func (p *pages) job(w http.ResponseWriter, r *http.Request, v Visitor) error {
 		return err
 	}
 	cancelable := !job.State.Ended() && job.StoredAt == nil
-	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel && cancelable, v.Retry && job.State == tasks.Failed, !job.State.Settled()})
+	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel && cancelable, v.Retry && job.State == tasks.Failed && !v.overspends(job), !job.State.Settled()})
 	return nil
 }
 
 func (p *pages) cancel(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return p.change(w, r, v, v.Cancel, func(id string) error {
-		_, err := p.Client.Cancel(r.Context(), id)
+	return p.change(w, r, v, v.Cancel, func(job *tasks.Job) error {
+		_, err := p.Client.Cancel(r.Context(), job.ID)
 		return err
 	})
 }
 
 // retry goes on with the project that is paid for. To buy anew is for the command line, and for HTTP.
 func (p *pages) retry(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return p.change(w, r, v, v.Retry, func(id string) error {
-		_, err := p.Client.Retry(r.Context(), id, false)
+	return p.change(w, r, v, v.Retry, func(job *tasks.Job) error {
+		if v.overspends(job) {
+			return errForbidden
+		}
+		_, err := p.Client.Retry(r.Context(), job.ID, false)
 		return err
 	})
 }
 
-func (p *pages) change(w http.ResponseWriter, r *http.Request, v Visitor, allowed bool, do func(id string) error) error {
+// overspends reports whether a retry may buy what a budget would have to be asked for.
+func (v Visitor) overspends(job *tasks.Job) bool { return v.Budget && job.ProjectID == "" }
+
+func (p *pages) change(w http.ResponseWriter, r *http.Request, v Visitor, allowed bool, do func(*tasks.Job) error) error {
 	job, err := p.find(r, v)
 	if err == nil && !allowed {
 		err = errForbidden
 	}
 	if err == nil {
-		err = do(job.ID)
+		err = do(job)
 	}
 	if err != nil {
 		return err

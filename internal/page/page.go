@@ -23,6 +23,7 @@ type Visitor struct {
 	All    bool
 	Cancel bool
 	Retry  bool
+	Budget bool // what its jobs cost is counted, by the API: nothing is bought here
 }
 
 func (v Visitor) sees(job *tasks.Job) bool { return v.All || job.Options.Tenant == v.Tenant }

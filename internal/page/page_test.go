@@ -39,6 +39,7 @@ func newSite(t *testing.T) *site {
 			v, known := map[string]Visitor{
 				"acme": {Name: "acme", Tenant: "acme", Cancel: true, Retry: true}, "rival": {Name: "rival", Tenant: "rival", Cancel: true, Retry: true},
 				"reader": {Name: "reader", Tenant: "acme"}, "boss": {Name: "boss", All: true},
+				"poor": {Name: "poor", Tenant: "acme", Retry: true, Budget: true},
 			}[token]
 			return v, known
 		},
@@ -146,6 +147,25 @@ func TestEveryRouteAsksWho(t *testing.T) {
 	}
 	if body := s.ask("GET", "/", "boss").Body.String(); !strings.Contains(body, "mine") || !strings.Contains(body, "acme") {
 		t.Error("the list does not show an operator everybody's jobs")
+	}
+}
+
+// TestBudget: what is bought past a budget is not bought here.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.put("paid", "acme", failed)
+	s.put("unpaid", "acme", func(j *tasks.Job) { failed(j); j.ProjectID = "" })
+	for path, want := range map[string]int{"/jobs/paid/retry": 303, "/jobs/unpaid/retry": 403} {
+		if w := s.ask("POST", path, "poor"); w.Code != want {
+			t.Errorf("%s: got %d, want %d", path, w.Code, want)
+		}
+	}
+	if body := s.ask("GET", "/jobs/unpaid", "poor").Body.String(); strings.Contains(body, "Retry") {
+		t.Error("the page offers it")
+	}
+	if w := s.ask("POST", "/jobs/unpaid/retry", "acme"); w.Code != 303 {
+		t.Errorf("without a budget: got %d", w.Code)
 	}
 }
 
