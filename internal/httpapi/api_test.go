@@ -361,7 +361,8 @@ func TestStreamsEnd(t *testing.T) {
 	}
 	s.want(503, "GET", "/v1/jobs/a/events", "acme", "")
 	s.api.streams.leave("acme")
-	for s.api.streams.enter(fmt.Sprint(s.api.streams.all)) { //nolint:revive // until they are full
+	for full := false; !full; {
+		full = !s.api.streams.enter(fmt.Sprint(s.api.streams.all))
 	}
 	s.want(503, "GET", "/v1/jobs/a/events", "acme", "")
 	s.api.streams.leave("250")

@@ -226,8 +226,7 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// Add puts a caller into the file at path, which it makes if there is none, and returns the token, which is nowhere
-// else. A name that is taken is an error.
+// Add puts a caller into the file at path, which it makes if there is none. A name that is taken is an error.
 func (c Caller) Add(path, token string) error {
 	f, err := ReadTokenFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -245,8 +244,12 @@ func (c Caller) Add(path, token string) error {
 	if err != nil {
 		return err
 	}
+	mode := os.FileMode(0o600)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm() // a server that runs as another user may read it
+	}
 	// Beside it and renamed: a server may read it at any moment.
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o600), os.Chmod(path+".new", mode)); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
