@@ -94,6 +94,12 @@ bench-poll: build ## measure what polls cost, in a simulation and against the fa
 	@scripts/install-tools
 	go run -C test/bench ./poll -bin $(CURDIR)/bin -plot $(CURDIR)/docs/polling.svg $(ARGS)
 
+.PHONY: bench-serve
+bench-serve: build ## measure status reads over HTTP beside a bare handler, by wrk, for a minute
+	@scripts/install-tools
+	@command -v wrk >/dev/null || { echo "install wrk for this: apt-get install wrk"; exit 1; }
+	go run -C test/bench ./http -bin $(CURDIR)/bin $(ARGS)
+
 .PHONY: mutants
 mutants: ## break each law on purpose and demand that a test notices; ARGS='name ...' for some
 	@scripts/install-tools

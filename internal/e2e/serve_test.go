@@ -119,6 +119,13 @@ func TestServe(t *testing.T) {
 			receiver.signal(syscall.SIGTERM)
 		})
 	}
+	t.Run("go", func(t *testing.T) {
+		cmd := exec.CommandContext(t.Context(), "go", "run", "./examples/go", "by_go")
+		cmd.Dir, cmd.Env = "../..", append(os.Environ(), f.env...)
+		if out, err := cmd.CombinedOutput(); err != nil || strings.Count(string(out), "s3://media/") != 2 {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	server.signal(syscall.SIGTERM)
 	if !server.ends(20*time.Second) || server.process.ProcessState.ExitCode() != 0 {
 		t.Errorf("it ended with %v", server.process.ProcessState)

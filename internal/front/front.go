@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -51,12 +53,8 @@ func Serve(ctx context.Context, listener net.Listener, c Config) error {
 
 func serve(ctx context.Context, listener net.Listener, c Config, within limits) error {
 	api := httpapi.New(httpapi.Config{Client: c.Client, Records: records.New(c.Redis), Tokens: c.Tokens, Log: c.Log})
-	handler := routes(api, pages(api, c), c.Redis)
-	if c.Tokens == nil {
-		handler = httpapi.Local(handler)
-	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           guarded(c.Tokens == nil, routes(api, pages(api, c), c.Redis)),
 		ReadHeaderTimeout: within.header, ReadTimeout: within.request, WriteTimeout: within.answer, IdleTimeout: within.idle,
 		MaxHeaderBytes: longestHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
@@ -74,6 +72,25 @@ func serve(ctx context.Context, listener net.Listener, c Config, within limits) 
 		return errors.Join(err, server.Close())
 	}
 	return nil
+}
+
+// guarded answers, where there are no tokens, to the names of this machine alone, and to no page from elsewhere: a
+// browser would carry their requests here.
+func guarded(open bool, next http.Handler) http.Handler {
+	if !open {
+		return next
+	}
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := strings.Trim(r.Host, "[]")
+		if name, _, err := net.SplitHostPort(r.Host); err == nil {
+			host = name
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "without tokens only localhost is answered, not "+strconv.Quote(host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
 }
 
 func routes(api, pages http.Handler, rdb redis.UniversalClient) http.Handler {

@@ -140,6 +140,7 @@ func TestStrangers(t *testing.T) {
 		{"a made-up token", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer acmee\r\nConnection: close\r\n\r\n", 401},
 		{"a token of another scheme", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Basic acme\r\nConnection: close\r\n\r\n", 401},
 		{"a token as a query", "GET /v1/jobs?token=acme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 401},
+		{"another method", "BREW /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405},
 		{"a tunnel", "CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\nConnection: close\r\n\r\n", 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,15 +156,31 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestWithoutTokens: only who means this machine is answered.
+// TestWithoutTokens: who means this machine is answered, and no browser that a page from elsewhere has led here.
 func TestWithoutTokens(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for host, want := range map[string]int{s.addr: 200, "localhost": 200, "evil.example": 421} {
-		for _, path := range []string{"/", "/v1/jobs", "/v1/openapi.json"} {
-			if status, answer, _ := s.say("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"); status != want {
-				t.Errorf("%s at %s: got %d, want %d\n%.300s", path, host, status, want, answer)
-			}
+	for _, tt := range []struct {
+		name, host, more string
+		want             int // 404: it is answered, of a job that is not there
+	}{
+		{"an address", s.addr, "", 404},
+		{"a name", "localhost:8424", "", 404},
+		{"over IPv6", "[::1]:8424", "", 404},
+		{"over IPv6, without a port", "[::1]", "", 404},
+		{"another name that leads here", "evil.example", "Sec-Fetch-Site: same-origin\r\n", 403},
+		{"a name that begins alike", "localhost.evil.example", "", 403},
+		{"an address of the network", "192.168.0.7:8424", "", 403},
+		{"a page elsewhere", "localhost", "Sec-Fetch-Site: cross-site\r\n", 403},
+	} {
+		status, answer, _ := s.say("POST /v1/jobs/a/cancel HTTP/1.1\r\nHost: " + tt.host + "\r\nConnection: close\r\n" + tt.more + "\r\n")
+		if status != tt.want {
+			t.Errorf("%s: got %d, want %d\n%.300s", tt.name, status, tt.want, answer)
+		}
+	}
+	for path, want := range map[string]string{"/v1/operations": "face-swap", "/": "No jobs here", "/livez": "ok", "/assets/page.css": "color-scheme"} {
+		if _, answer, _ := s.say("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, want) {
+			t.Errorf("%s: got %.300s", path, answer)
 		}
 	}
 }

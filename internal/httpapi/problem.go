@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -126,8 +127,12 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 				write(seen, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "a fault of Hourglass: its log says more, by X-Request-Id"})
 			}
 		}
+		level := slog.LevelInfo
+		if r.Method == http.MethodGet && seen.status < http.StatusBadRequest {
+			level = slog.LevelDebug // whoever asks from time to time fills no log
+		}
 		// Not the query: it may hold a caller's own words.
-		a.Log.InfoContext(r.Context(), "request", "request", id, "method", r.Method, "path", r.URL.Path, "token", seen.caller, "status", seen.status, "took", a.Now().Sub(began).String())
+		a.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path, "token", seen.caller, "status", seen.status, "took", a.Now().Sub(began).String())
 	}()
 	next(seen, r)
 }

@@ -83,7 +83,8 @@ func (p *pages) job(w http.ResponseWriter, r *http.Request, v Visitor) error {
 		return err
 	}
 	cancelable := !job.State.Ended() && job.StoredAt == nil
-	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel && cancelable, v.Retry && job.State == tasks.Failed && !v.overspends(job), !job.State.Settled()})
+	retryable := job.Clone().Retry(false, time.Now()) == nil // not a render that failed: that takes another purchase
+	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel && cancelable, v.Retry && retryable && !v.overspends(job), !job.State.Settled()})
 	return nil
 }
 

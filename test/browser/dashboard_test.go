@@ -13,7 +13,7 @@ import (
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	page := chromium.Open(t, 1600, 1500)
-	dashboard := demo(t)
+	dashboard, _ := demo(t)
 
 	t.Run("the queues", func(t *testing.T) {
 		page.Do(t, chromedp.Navigate(dashboard))

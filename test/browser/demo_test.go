@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// demo builds cmd/demo, runs it until the test ends, and returns the address of its dashboard. By
+// demo builds cmd/demo, runs it until the test ends, and returns the addresses of its dashboard and of its pages. By
 // then all of its samples have ended.
-func demo(t *testing.T) string {
+func demo(t *testing.T) (dashboard, pages string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	program := filepath.Join(t.TempDir(), "demo")
@@ -22,7 +22,7 @@ func demo(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	run := exec.CommandContext(ctx, program, "--keep", "--time-scale", "0.001", "--dashboard-addr", "127.0.0.1:0", "--dir", t.TempDir()) //nolint:gosec // it was just built
+	run := exec.CommandContext(ctx, program, "--keep", "--time-scale", "0.001", "--dashboard-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--dir", t.TempDir()) //nolint:gosec // it was just built
 	run.Stderr = os.Stderr
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
 	run.WaitDelay = 10 * time.Second // then it is killed
@@ -42,7 +42,8 @@ func demo(t *testing.T) string {
 			t.Errorf("the demo ended with %v", err)
 		}
 	})
-	return find(t, lines, `^ +(http://\S+)$`)
+	pages = find(t, lines, `as a caller sees them: (http://\S+)$`)
+	return find(t, lines, `^ +(http://\S+)$`), pages
 }
 
 // find returns the first group of the first line that matches.

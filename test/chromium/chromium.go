@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,12 +80,33 @@ func (p *Tab) Shows(t *testing.T, texts ...string) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	for _, text := range texts {
-		_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
+		err := untilLoaded(ctx, chromedp.PollFunction[bool](
 			`text => document.body.innerText.includes(text)`, chromedp.WithPollingArgs(text), chromedp.WithPollingTimeout(patience)))
 		if err != nil {
 			p.Shoot(t, "failure")
 			t.Fatalf("the page does not show %q (%v), but:\n%s", text, err, p.Text(t))
 		}
+	}
+}
+
+// untilLoaded asks the next page where the one that was asked is left meanwhile.
+func untilLoaded(ctx context.Context, poll chromedp.Action[bool]) error {
+	for {
+		_, err := chromedp.Run(ctx, poll)
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "context") && !strings.Contains(err.Error(), "navigated") {
+			return err
+		}
+	}
+}
+
+// Loads waits until an expression of JavaScript is true.
+func (p *Tab) Loads(t *testing.T, expression string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := untilLoaded(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(patience))); err != nil {
+		p.Shoot(t, "failure")
+		t.Fatalf("never true: %s (%v); the page shows:\n%s", expression, err, p.Text(t))
 	}
 }
 
