@@ -83,6 +83,11 @@ bench: ## run the benchmarks; docs/benchmarks.md says what they mean
 	@scripts/install-tools
 	go test -run '^$$' -bench . -benchtime 10000x -count 3 ./cmd/enqueue
 
+.PHONY: bench-batch
+bench-batch: build ## measure enqueue batch against bare Asynq tasks, and break it off half-way, for two minutes; ARGS='-jobs 10000 -runs 1' for a try
+	@scripts/install-tools
+	go run -C test/bench ./batch -bin $(CURDIR)/bin $(ARGS)
+
 .PHONY: bench-copy
 bench-copy: ## measure the copy against other programs, for a quarter of an hour; ARGS='-large 64 -files 50 -runs 1' for a try
 	@scripts/install-tools

@@ -23,6 +23,7 @@ type Client struct {
 	queue     *asynq.Client
 	inspector *asynq.Inspector
 	trace     func(context.Context) Trace // of whoever submits
+	patience  time.Duration               // with a Redis that does not answer, of who waits for a job that was not seen yet
 }
 
 // NewClient returns a client of the fleet whose Redis rdb speaks to. The caller closes rdb,
@@ -33,6 +34,7 @@ func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
 		queue:     asynq.NewClientFromRedisClient(rdb),
 		inspector: asynq.NewInspectorFromRedisClient(rdb),
 		trace:     func(context.Context) Trace { return Trace{} },
+		patience:  time.Minute,
 	}
 	for _, set := range options {
 		set(c)
@@ -99,15 +101,15 @@ func (c *Client) bareTask(ctx context.Context, id string) (*asynq.TaskInfo, *Cre
 }
 
 // Wait returns the job once there is nothing more to wait for: it is done, failed, canceled or
-// parked as unknown. It asks every second, more often at first, and passes over up to a minute
-// of a Redis that does not answer; the job goes on whether or not somebody waits.
+// parked as unknown. It asks every second, more often at first. Once it has seen the job, it passes over a Redis
+// that does not answer for as long as ctx lasts; before, for up to a minute. The job goes on whether or not somebody waits.
 func (c *Client) Wait(ctx context.Context, id string) (*Job, error) {
 	return c.Watch(ctx, id, func(*Job) {})
 }
 
 // Watch is Wait, and shows the job each time that it was looked at.
 func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, error) {
-	const least, most, patience = 50 * time.Millisecond, time.Second, time.Minute
+	const least, most = 50 * time.Millisecond, time.Second
 	var troubleSince time.Time
 	var last *Job
 	for pause := least; ; pause = min(2*pause, most) {
@@ -124,7 +126,8 @@ func (c *Client) Watch(ctx context.Context, id string, show func(*Job)) (*Job, e
 			return nil, err
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
-		case time.Since(troubleSince) > patience:
+		case last != nil && errors.Is(err, ErrUnavailable): // it was there, and will be
+		case time.Since(troubleSince) > c.patience:
 			return nil, err
 		}
 		select {

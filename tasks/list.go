@@ -100,7 +100,7 @@ func (c *Client) listing(f Filter, at cursor) *listing {
 }
 
 // listPage is how many entries are read at once.
-const listPage = 500
+const listPage = 100
 
 // A listing is one walk over the index.
 type listing struct {

@@ -53,6 +53,9 @@ func CheckID(id string) error {
 	return nil
 }
 
+// mostWarnings is how many the record holds: a body may be full of what this version does not know.
+const mostWarnings = 20
+
 // NewJob makes the record of a request that was accepted at the given time, with a new id if
 // the request has none. A request that the API would refuse is an *InvalidError, and so is a bad id.
 func NewJob(r Request, at time.Time) (*Job, error) {
@@ -85,20 +88,31 @@ func NewJob(r Request, at time.Time) (*Job, error) {
 		return nil, invalid("body", err)
 	}
 	warnings := []string{}
-	for _, p := range problems {
+	for _, p := range problems[:min(len(problems), mostWarnings)] {
 		warnings = append(warnings, p.String())
 	}
+	if more := len(problems) - mostWarnings; more > 0 {
+		warnings = append(warnings, fmt.Sprintf("and %d more", more))
+	}
+	r.Body = body
+	return Accepted(r, warnings, at), nil
+}
+
+// Accepted makes the record of a request that NewJob has made a job of before, with its id, its canonical body and its
+// warnings. It checks nothing.
+func Accepted(r Request, warnings []string, at time.Time) *Job {
+	op, _ := operations.Lookup(r.Operation)
 	at = at.UTC()
 	return &Job{
 		Status: Status{
-			V: Version, ID: r.ID, Operation: op.Name, Kind: string(op.Kind), State: Pending,
+			V: Version, ID: r.ID, Operation: r.Operation, Kind: string(op.Kind), State: Pending,
 			Outputs: []Output{}, Warnings: warnings, CreatedAt: at, UpdatedAt: at,
 		},
-		Body:    body,
+		Body:    r.Body,
 		Options: r.Options.plain(),
 		Epoch:   1,
 		StateAt: at,
-	}, nil
+	}
 }
 
 // NewCreate makes the plain task that starts a job, for services that enqueue with Asynq

@@ -30,17 +30,13 @@ func (c *Client) Submit(ctx context.Context, r Request) (job *Job, err error) {
 		return nil, err
 	}
 	job.Trace = c.trace(ctx)
-	// The deadline first: from the moment the record exists, the sweeper must find it.
-	if err := c.records.EnsureDeadline(ctx, job.ID, submitDeadline); err != nil {
-		return job, err
-	}
-	entered, err := c.records.EnsureEntered(ctx, string(job.State), job.ID)
+	entered, err := c.records.Announce(ctx, string(job.State), submitDeadline, job.ID)
 	if err != nil {
 		return job, err
 	}
 	rev, err := c.save(ctx, job, records.Absent)
 	if errors.Is(err, records.ErrConflict) {
-		return c.resubmit(ctx, job, entered)
+		return c.resubmit(ctx, job, entered[0])
 	}
 	if err != nil {
 		return job, err

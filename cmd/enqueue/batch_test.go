@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -19,6 +20,17 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
+// atOnce is few: the tests need several blocks.
+const atOnce = 500
+
+// submissionOf is what hands a batch in.
+func submissionOf(t testing.TB, text string, client *tasks.Client, stdout, stderr io.Writer) (*submission, []entry) {
+	t.Helper()
+	b, entries := readBatch(t, form{}, text)
+	b.say.stderr = stderr
+	return &submission{batch: b, client: client, atOnce: atOnce, stdout: stdout, fates: make([]fate, len(entries))}, entries
+}
+
 // batchOf returns n lines with ids of their own.
 func batchOf(n int) string {
 	var lines strings.Builder
@@ -31,16 +43,20 @@ func batchOf(n int) string {
 // checkEnqueued holds how many jobs there are, with a record and a task each.
 func checkEnqueued(t *testing.T, m *miniredis.Miniredis, want int) {
 	t.Helper()
-	records := 0
-	for _, key := range m.Keys() {
-		if strings.HasSuffix(key, ":record") {
-			records++
-		}
-	}
+	records := countRecords(m)
 	pending, _ := m.List("asynq:{hourglass-create}:pending") // no list is an empty one
 	if records != want || len(pending) != want {
 		t.Errorf("%d records and %d tasks, want %d of each", records, len(pending), want)
 	}
+}
+
+func countRecords(m *miniredis.Miniredis) (n int) {
+	for _, key := range m.Keys() {
+		if strings.HasSuffix(key, ":record") {
+			n++
+		}
+	}
+	return n
 }
 
 func TestBatch(t *testing.T) {
@@ -140,7 +156,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("submit of what is refused: exit %d, %s", code, said)
 	}
 	lines, said, code := enqueue(t, nowhere, clip+"\n"+voice, "batch", "-", "--dry-run")
-	if code != 0 || said != "" || !strings.HasPrefix(lines, clip+"\n") || strings.Count(lines, "\n") != 2 || !strings.Contains(lines, "<hello>") {
+	if code != 0 || said != "2 lines good, 0 refused\n       1 ai-voice-generator\n       1 text-to-video\n" || !strings.HasPrefix(lines, clip+"\n") || strings.Count(lines, "\n") != 2 || !strings.Contains(lines, "<hello>") {
 		t.Fatalf("batch: exit %d, %s%s", code, lines, said)
 	}
 	m, url := start(t)
@@ -152,7 +168,7 @@ func TestDryRun(t *testing.T) {
 	checkEnqueued(t, m, 2) // the ids that the dry run has made make it safe to repeat
 }
 
-// cut fails the calls to Redis from the n-th record on.
+// cut fails what is sent to Redis from the n-th block of records on.
 type cut struct {
 	left atomic.Int64
 }
@@ -161,18 +177,18 @@ var errCut = &net.OpError{Op: "write", Err: errors.New("connection reset by peer
 
 func (c *cut) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if len(cmd.Args()) > 3 && strings.HasSuffix(fmt.Sprint(cmd.Args()[3]), ":record") && c.left.Add(-1) < 0 {
-			cmd.SetErr(errCut)
-			return errCut
-		}
-		return next(ctx, cmd)
-	}
-}
+func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
 func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, all []redis.Cmder) error {
+		if all[0].Name() != "multi" || c.left.Add(-1) >= 0 {
+			return next(ctx, all)
+		}
+		for _, cmd := range all {
+			cmd.SetErr(errCut)
+		}
+		return errCut
+	}
 }
 
 // TestBatchBrokenOff: what was accepted is printed, and what was not is said, so that no line is
@@ -187,26 +203,25 @@ func TestBatchBrokenOff(t *testing.T) {
 			defer func() { _ = rdb.Close() }()
 			// The first one makes Redis know the scripts: after it a job is one call to its record.
 			client := tasks.NewClient(rdb)
-			if _, err := client.Submit(t.Context(), tasks.Request{ID: "first", Operation: "ai-voice-generator", Body: []byte(`{"style":{"prompt":"x","voice_name":"x"}}`)}); err != nil {
+			first, _ := submissionOf(t, strings.Replace(clip, `"clip"`, `"first"`, 1), client, io.Discard, io.Discard)
+			if err := first.submit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			const works = atOnce + 10
+			const blocks = inFlight + 1
+			const works = blocks * atOnce / inFlight
 			c := &cut{}
-			c.left.Store(works)
+			c.left.Store(blocks)
 			rdb.AddHook(c)
 			text := batchOf(3*atOnce) + last
-			b, err := readBatch(strings.NewReader(text))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var out, said bytes.Buffer
-			err = b.submit(t.Context(), client, false, &out, &said)
+			s, entries := submissionOf(t, text, client, &out, &said)
+			err := s.submit(t.Context())
 			if !errors.Is(unreachable(err), errUnreachable) {
 				t.Errorf("got %v, want that Redis can't be reached", err)
 			}
 			accepted := strings.Fields(out.String())
-			if sent := works - int(c.left.Load()); sent > 2*atOnce {
-				t.Errorf("it went on after the trouble: %d calls", sent)
+			if after := -c.left.Load(); after > 2*inFlight {
+				t.Errorf("it went on after the trouble, with %d blocks", after)
 			}
 			if len(accepted) != works || !strings.HasPrefix(said.String(), plural(works, "job")+" accepted\n") {
 				t.Errorf("%d accepted, want %d; %s", len(accepted), works, &said)
@@ -215,34 +230,33 @@ func TestBatchBrokenOff(t *testing.T) {
 			rest := text
 			if last != "" {
 				_, rest, _ = strings.Cut(hint, "\n")
-				left, err := readBatch(strings.NewReader(rest))
-				if err != nil || len(left.entries) != len(b.entries)-len(accepted) || slices.ContainsFunc(left.entries, func(e entry) bool { return !e.named }) {
-					t.Fatalf("the lines that are left: %+v, %v", left.problems, err)
+				b, left := readBatch(t, form{}, rest)
+				if len(left) != len(entries)-len(accepted) || slices.ContainsFunc(left, func(e entry) bool { return !e.Named }) {
+					t.Fatalf("the lines that are left: %+v", b.problems)
 				}
-			} else if !strings.Contains(hint, "run the same batch again, which is safe") {
+			} else if want := plural(len(entries)-works, "line") + " left: run the same batch again, which is safe"; !strings.Contains(hint, want) {
 				t.Errorf("it says %s", hint)
 			}
 			if _, said, code := enqueue(t, url, rest, "batch", "-"); code != 0 {
 				t.Fatalf("the rest: exit %d, %s", code, said)
 			}
-			checkEnqueued(t, m, len(b.entries)+1)
+			checkEnqueued(t, m, len(entries)+1)
 		})
 	}
 }
 
+// TestBatchInterrupted: Ctrl-C ends it at once, and the same again submits what is missing, and nothing twice.
 func TestBatchInterrupted(t *testing.T) {
 	t.Parallel()
-	m, _ := start(t)
+	m, url := start(t)
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer func() { _ = rdb.Close() }()
 	pipelined, err := records.Pipelined(rdb) // it heeds no context
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := readBatch(strings.NewReader(batchOf(3 * atOnce)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	const jobs = 10 * atOnce
+	text := batchOf(jobs)
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &printed{then: func(lines int) {
 		if lines == atOnce {
@@ -250,11 +264,18 @@ func TestBatchInterrupted(t *testing.T) {
 		}
 	}}
 	var said bytes.Buffer
-	err = b.submit(ctx, tasks.NewClient(pipelined), false, out, &said)
-	if code := exitCode(err, &said); code != 130 || out.lines != atOnce || !strings.Contains(said.String(), "1000 lines left: run the same batch again") {
+	s, _ := submissionOf(t, text, tasks.NewClient(pipelined), out, &said)
+	err = s.submit(ctx)
+	if code := exitCode(err, &said); code != 130 || out.lines != atOnce || !strings.Contains(said.String(), fmt.Sprintf("%d lines left: run the same batch again", jobs-atOnce)) {
 		t.Errorf("exit %d after %d ids, %s", code, out.lines, &said)
 	}
-	checkEnqueued(t, m, atOnce)
+	if n := countRecords(m); n < atOnce || n > 3*atOnce {
+		t.Errorf("%d records after the interrupt: want those of the blocks that were out, and no more", n)
+	}
+	if again, said, code := enqueue(t, url, text, "batch", "-"); code != 0 || strings.Count(again, "\n") != jobs {
+		t.Errorf("again: exit %d, %s", code, said)
+	}
+	checkEnqueued(t, m, jobs)
 }
 
 // printed counts lines.
@@ -285,14 +306,11 @@ func TestBatchThatCantPrint(t *testing.T) {
 	m, _ := start(t)
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer func() { _ = rdb.Close() }()
-	b, err := readBatch(strings.NewReader(strings.Repeat(voice+"\n", 2*atOnce)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var said bytes.Buffer
-	err = b.submit(t.Context(), tasks.NewClient(rdb), false, &full{left: 10}, &said)
-	if code := exitCode(err, &said); code != 1 || !strings.HasPrefix(said.String(), "10 jobs accepted\n990 lines left: submit these") {
-		t.Fatalf("exit %d, %s", code, &said)
+	s, _ := submissionOf(t, strings.Repeat(voice+"\n", 2*atOnce), tasks.NewClient(rdb), &full{left: 1}, &said)
+	err := s.submit(t.Context())
+	if code := exitCode(err, &said); code != 1 || !strings.HasPrefix(said.String(), "125 jobs accepted\n875 lines left: submit these") {
+		t.Fatalf("exit %d, %.300s", code, &said)
 	}
 	_, rest, _ := strings.Cut(said.String(), "safe:\n")
 	rest = rest[:strings.Index(rest, "enqueue: ")]
@@ -305,16 +323,10 @@ func TestBatchThatCantPrint(t *testing.T) {
 // TestBatchOnAStalledRedis: it ends, and says where the trouble is.
 func TestBatchOnAStalledRedis(t *testing.T) {
 	t.Parallel()
-	b, err := readBatch(strings.NewReader(clip))
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errSlow) // as the time limit does
-	answers := together(ctx, b.entries, func(context.Context, tasks.Request) (*tasks.Job, error) {
-		select {}
-	})
-	if code := codeOf(answers[0].err); code != 75 {
-		t.Errorf("exit %d: %v", code, answers[0].err)
+	_, err := block{ctx: ctx, done: make(chan []answer)}.wait()
+	if code := codeOf(err); code != 75 {
+		t.Errorf("exit %d: %v", code, err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 func BenchmarkBatch(b *testing.B) {
 	ways := []struct {
 		name string
-		send func(ctx context.Context, rdb *redis.Client, entries []entry) error
+		send func(ctx context.Context, rdb *redis.Client, b *batch, entries []entry) error
 	}{
 		{"floor", setAll},
 		{"batch", submitBatch},
@@ -37,12 +37,9 @@ func BenchmarkBatch(b *testing.B) {
 			for i := range b.N {
 				lines.WriteString(strings.Replace(clip, `"clip"`, fmt.Sprintf(`"clip-%d"`, i), 1) + "\n")
 			}
-			read, err := readBatch(strings.NewReader(lines.String()))
-			if err != nil {
-				b.Fatal(err)
-			}
+			read, entries := readBatch(b, form{}, lines.String())
 			b.ResetTimer()
-			if err := way.send(b.Context(), rdb, read.entries); err != nil {
+			if err := way.send(b.Context(), rdb, read, entries); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
@@ -50,32 +47,33 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-func submitBatch(ctx context.Context, rdb *redis.Client, entries []entry) error {
+func submitBatch(ctx context.Context, rdb *redis.Client, b *batch, _ []entry) error {
 	pipelined, err := records.Pipelined(rdb)
 	if err != nil {
 		return err
 	}
-	return (&batch{entries: entries}).submit(ctx, tasks.NewClient(pipelined), false, io.Discard, io.Discard)
+	s := &submission{batch: b, client: tasks.NewClient(pipelined), atOnce: defaultConcurrency, stdout: io.Discard, fates: make([]fate, b.spool.lines)}
+	return s.submit(ctx)
 }
 
-func submitLoop(ctx context.Context, rdb *redis.Client, entries []entry) error {
+func submitLoop(ctx context.Context, rdb *redis.Client, _ *batch, entries []entry) error {
 	client := tasks.NewClient(rdb)
 	for _, e := range entries {
-		if _, err := client.Submit(ctx, e.request()); err != nil {
+		if _, err := client.Submit(ctx, lineOf(e.Job).request()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func enqueueBare(ctx context.Context, rdb *redis.Client, entries []entry) (err error) {
+func enqueueBare(ctx context.Context, rdb *redis.Client, _ *batch, entries []entry) (err error) {
 	queue := asynq.NewClientFromRedisClient(rdb)
 	work, failed := make(chan entry), make(chan error, 1)
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
 			for e := range work {
-				task, err := tasks.NewCreate(e.request())
+				task, err := tasks.NewCreate(lineOf(e.Job).request())
 				if err == nil {
 					_, err = queue.EnqueueContext(ctx, task)
 				}
@@ -100,10 +98,10 @@ func enqueueBare(ctx context.Context, rdb *redis.Client, entries []entry) (err e
 	return err
 }
 
-func setAll(ctx context.Context, rdb *redis.Client, entries []entry) error {
+func setAll(ctx context.Context, rdb *redis.Client, _ *batch, entries []entry) error {
 	pipe := rdb.Pipeline()
 	for i, e := range entries {
-		pipe.Set(ctx, "floor:"+e.job.ID, []byte(e.job.Body), 0)
+		pipe.Set(ctx, "floor:"+e.Job.ID, []byte(e.Job.Body), 0)
 		if i%1000 == 999 {
 			if _, err := pipe.Exec(ctx); err != nil {
 				return err

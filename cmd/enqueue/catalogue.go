@@ -20,9 +20,12 @@ func operationsCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "operations",
 		Usage: "list what can be made",
-		Description: `TYPICAL is the published median time from create to complete. ASSETS are the fields of the body that
-take a media file: a public URL, or the path of an uploaded file. Face detection is not covered
-yet: it makes no project.`,
+		Description: `   enqueue operations
+   enqueue face-swap --help
+
+Each is a command, whose --help tells its fields. TYPICAL is the published median time from create to complete. ASSETS are the
+fields of the body that take a media file: one of this machine, a public URL, s3://bucket/key, or the path of an uploaded file.
+Face detection is not covered yet: it makes no project.`,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("unexpected argument %q; for the fields of one see enqueue schema %s", c.Args().First(), c.Args().First())
@@ -62,9 +65,11 @@ func schemaCommand(stdout io.Writer) *cli.Command {
 		Name:      "schema",
 		Usage:     "print the JSON Schema of an operation's body",
 		ArgsUsage: "OPERATION",
-		Description: `It is the published one, with the rules that a schema can't say in its description. Values of model,
+		Description: `   enqueue schema face-swap
+
+It is the published one, with the rules that a schema can't say in its description. Values of model,
 style, voice and language that it does not list are sent all the same, with a warning.`,
-		ShellComplete: completeOperation,
+		ShellComplete: complete(nil, anOperation),
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
@@ -74,6 +79,10 @@ style, voice and language that it does not list are sent all the same, with a wa
 				return fmt.Errorf("%w: %s", tasks.ErrInvalid, operations.Unknown(c.Args().First()))
 			}
 			var text bytes.Buffer
+			if c.Bool("json") { // as it is, in one line
+				_, err := fmt.Fprintf(stdout, "%s\n", o.Schema())
+				return err
+			}
 			if err := json.Indent(&text, o.Schema(), "", "  "); err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -39,66 +38,24 @@ func (l line) write(w io.Writer) error {
 	return e.Encode(l)
 }
 
-// An entry is a line that was checked.
-type entry struct {
-	number int             // of the line, from 1
-	job    *tasks.Job      // with an id, made if the line has none
-	named  bool            // whether the id is the caller's
-	given  json.RawMessage // the body with the names of local files; nil if there are none
-}
-
-func (e entry) request() tasks.Request { return lineOf(e.job).request() }
-
-// A batch is what was read of all lines.
-type batch struct {
-	entries  []entry
-	problems []string         // of bad lines, with their numbers
-	warnings map[string][]int // the lines that each is about
-	local    files
-}
-
 // longestLine bounds a job: it is kept in Redis several times.
 const longestLine = 1 << 20
 
-// readBatch checks every line. The error is one of reading; bad lines are among the problems.
-func readBatch(r io.Reader) (*batch, error) {
-	b := &batch{warnings: map[string][]int{}}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), longestLine)
-	number := 0
-	for lines.Scan() {
-		number++
-		text := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if text != "" {
-			b.add(number, text)
-		}
-	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		b.refuse(number+1, fmt.Errorf("longer than %d bytes; the lines after it were not read", longestLine))
-		return b, nil
-	}
-	b.checkTwins()
-	return b, lines.Err()
-}
-
-func (b *batch) refuse(number int, why error) {
-	b.problems = append(b.problems, fmt.Sprintf("line %d: %s", number, strings.TrimPrefix(why.Error(), tasks.ErrInvalid.Error()+": ")))
-}
-
-func (b *batch) warn(number int, text string) {
-	b.warnings[text] = append(b.warnings[text], number)
-}
-
-// add checks one line.
-func (b *batch) add(number int, text string) {
+// readLine reads one line of JSON.
+func readLine(text []byte) (line, error) {
 	var fields map[string]json.RawMessage
-	if err := decode([]byte(text), &fields); err != nil || fields == nil {
-		b.refuse(number, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err)))
-		return
+	var err error
+	if !utf8.Valid(text) {
+		err = errEncoding
+	} else if json.Unmarshal(text, &fields) != nil { // faster than decode, which knows what is wrong
+		err = decode(text, &fields)
+	}
+	if err != nil || fields == nil {
+		return line{}, fmt.Errorf(`want one JSON object such as {"id":"clip-1","operation":"text-to-video","body":{...}}%s`, syntax(err))
 	}
 	l := line{Body: fields["body"]}
 	// Each by its exact name, unlike a struct, which would also take "ID".
-	err := errors.Join(
+	err = errors.Join(
 		read(fields, "", "id", &l.ID), read(fields, "", "operation", &l.Operation),
 		readOptions(fields["options"], &l.Options),
 	)
@@ -109,24 +66,7 @@ func (b *batch) add(number int, text string) {
 	if err == nil && fields["id"] != nil && l.ID == "" {
 		err = errors.New("id: must not be empty; leave it out to have one made")
 	}
-	if err != nil {
-		b.refuse(number, err)
-		return
-	}
-	given := l.Body
-	body, named, wrong := b.local.standIn(l.Operation, given)
-	if l.Body = body; !named {
-		given = nil
-	}
-	job, err := tasks.NewJob(l.request(), time.Now())
-	if err := errors.Join(wrong, err); err != nil {
-		b.refuse(number, err)
-		return
-	}
-	b.entries = append(b.entries, entry{number, job, l.ID != "", given})
-	for _, warning := range job.Warnings {
-		b.warn(number, "body: "+warning)
-	}
+	return l, err
 }
 
 // read reads a field, if it is there.
@@ -160,39 +100,4 @@ func syntax(err error) string {
 		return ""
 	}
 	return ": " + err.Error()
-}
-
-// standIn puts what is known of local files by now into the requests that name them.
-func (b *batch) standIn() error {
-	for _, e := range b.entries {
-		if e.given == nil {
-			continue
-		}
-		body, _, err := b.local.standIn(e.job.Operation, e.given)
-		if err == nil {
-			e.job.Body, err = tasks.Canonical(body)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkTwins refuses an id that stands in several lines with different requests. The same line
-// twice is one job.
-func (b *batch) checkTwins() {
-	first := map[string]entry{}
-	b.entries = slices.DeleteFunc(b.entries, func(e entry) bool {
-		twin, taken := first[e.job.ID]
-		switch {
-		case !taken:
-			first[e.job.ID] = e
-		case !twin.job.Same(e.job):
-			b.refuse(e.number, fmt.Errorf("id %s: stands in line %d with a different request", e.job.ID, twin.number))
-		default:
-			b.warn(e.number, "the same as an earlier line: one job")
-		}
-		return taken
-	})
 }

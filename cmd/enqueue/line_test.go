@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -12,6 +14,28 @@ const (
 	clip  = `{"id":"clip","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"a tin robot"}}}`
 	voice = `{"operation":"ai-voice-generator","body":{"style":{"prompt":"<hello>","voice_name":"Morgan Freeman"}},"options":{"overwrite":true}}`
 )
+
+// readBatch reads a file.
+func readBatch(t testing.TB, f form, text string) (*batch, []entry) {
+	t.Helper()
+	b, err := newBatch(f, say{stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.close)
+	if err := b.read(t.Context(), strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	var entries []entry
+	err = b.spool.each(func(e entry) error {
+		entries = append(entries, e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, entries
+}
 
 func TestReadBatchRefuses(t *testing.T) {
 	t.Parallel()
@@ -49,11 +73,12 @@ func TestReadBatchRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b, err := readBatch(strings.NewReader(tt.text))
-			if err != nil {
-				t.Fatal(err)
+			b, _ := readBatch(t, form{}, tt.text)
+			var problems []string
+			for _, p := range b.problems {
+				problems = append(problems, fmt.Sprintf("line %d: %s", p.line, p.text))
 			}
-			if diff := cmp.Diff(tt.want, b.problems); diff != "" {
+			if diff := cmp.Diff(tt.want, problems); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
@@ -68,14 +93,14 @@ func TestReadBatchAccepts(t *testing.T) {
 		"line breaks of Windows":    clip + "\r\n" + voice + "\r\n",
 		"empty lines, and a marker": "\ufeff" + clip + "\n\n  \n" + voice,
 	} {
-		b, err := readBatch(strings.NewReader(text))
-		if err != nil || len(b.problems) > 0 || len(b.entries) != 2 {
-			t.Errorf("%s: got %+v, %v", name, b, err)
+		b, entries := readBatch(t, form{}, text)
+		if b.bad > 0 || len(entries) != 2 {
+			t.Errorf("%s: got %+v and %+v", name, b.problems, entries)
 			continue
 		}
-		first, second := b.entries[0], b.entries[1]
-		if !first.named || first.job.ID != "clip" || second.named || second.job.ID == "" || !second.job.Options.Overwrite {
-			t.Errorf("%s: got %+v and %+v", name, first.job, second.job)
+		first, second := entries[0], entries[1]
+		if !first.Named || first.Job.ID != "clip" || second.Named || second.Job.ID == "" || !second.Job.Options.Overwrite {
+			t.Errorf("%s: got %+v and %+v", name, first.Job, second.Job)
 		}
 	}
 }
@@ -85,12 +110,13 @@ func TestReadBatchWarns(t *testing.T) {
 	other := strings.Replace(clip, `"clip"`, `"other"`, 1)
 	text := strings.Repeat(strings.Replace(voice, "Morgan Freeman", "Nobody", 1)+"\n", 3) + strings.Replace(other, `{"id"`, `{"options":{},"id"`, 1)
 	text += strings.Repeat("\n"+clip, 2)
-	b, err := readBatch(strings.NewReader(text))
-	if err != nil || len(b.problems) > 0 {
-		t.Fatal(b.problems, err)
+	b, _ := readBatch(t, form{}, text)
+	if b.bad > 0 {
+		t.Fatal(b.problems)
 	}
 	var said bytes.Buffer
-	b.printWarnings(&said)
+	b.say.stderr = &said
+	b.printWarnings()
 	const want = `warning: line 1 (and 2 more lines): body: style.voice_name: not a value this version knows; sent as it is
 warning: line 6: the same as an earlier line: one job
 `
@@ -105,21 +131,21 @@ func FuzzReadBatch(f *testing.F) {
 	f.Add(clip + "\n" + voice)
 	f.Add("{}\n[]\nnull\n\ufeff")
 	f.Fuzz(func(t *testing.T, text string) {
-		b, err := readBatch(strings.NewReader(text))
-		if err != nil || len(b.problems) > 0 {
+		b, entries := readBatch(t, form{}, text)
+		if b.bad > 0 {
 			return
 		}
 		var lines bytes.Buffer
 		if err := b.print(&lines); err != nil {
 			t.Fatal(err)
 		}
-		again, err := readBatch(&lines)
-		if err != nil || len(again.problems) > 0 || len(again.entries) != len(b.entries) {
-			t.Fatalf("%q: read again as %+v, %v", text, again, err)
+		again, became := readBatch(t, form{}, lines.String())
+		if again.bad > 0 || len(became) != len(entries) {
+			t.Fatalf("%q: read again as %+v, %+v", text, again.problems, became)
 		}
-		for i, e := range again.entries {
-			if was := b.entries[i]; !e.named || e.job.ID != was.job.ID || !e.job.Same(was.job) {
-				t.Errorf("%q: line %d became %+v", text, i, e.job)
+		for i, e := range became {
+			if was := entries[i]; !e.Named || e.Job.ID != was.Job.ID || !e.Job.Same(was.Job) {
+				t.Errorf("%q: line %d became %+v", text, i, e.Job)
 			}
 		}
 	})

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -24,16 +24,18 @@ func listCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list jobs, the one whose state changed last first",
-		Description: `Shows jobs that are on the road and, for as long as their records are kept, those that have ended:
+		Description: `   enqueue list --state failed,unknown --since 24h
 
-   enqueue list --state failed,unknown --since 24h
+Shows jobs that are on the road and, for as long as their records are kept, those that have ended. On a terminal the table fits
+its width, and done, failed and unknown have colours, unless NO_COLOR is set. It costs nothing and changes nothing.
 
 FOR is how long a job has been in its state. One that changes its state just now may be missed; one that
 was enqueued as a bare task is listed once a worker has seen it.`,
-		ShellComplete: completeFilter,
+		ShellComplete: complete(map[string]offers{"state": these(stateNames()...), "operation": these(operationNames()...)}, nil),
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "state", Usage: "only jobs in these `STATES`: " + strings.Join(stateNames(), ", ")},
 			&cli.StringFlag{Name: "operation", Usage: "only jobs of this `OPERATION`"},
+			&cli.StringFlag{Name: "tenant", Usage: "only jobs on behalf of this `TENANT`"},
 			&cli.DurationFlag{Name: "since", Usage: "only jobs whose state changed within this `DURATION`, such as 90m or 24h"},
 			&cli.BoolFlag{Name: "held", Usage: "only jobs that are held"},
 			&cli.IntFlag{Name: "limit", Value: listed, Usage: "at most this `NUMBER` of jobs; 0: all"},
@@ -59,7 +61,7 @@ func stateNames() []string {
 }
 
 func filterOf(c *cli.Command) (tasks.Filter, error) {
-	f := tasks.Filter{Operation: c.String("operation"), Held: c.Bool("held")}
+	f := tasks.Filter{Operation: c.String("operation"), Tenant: c.String("tenant"), Held: c.Bool("held")}
 	if c.Args().Present() {
 		return f, settings.Usage("unexpected argument %q; see enqueue list --help", c.Args().First())
 	}
@@ -86,7 +88,7 @@ func filterOf(c *cli.Command) (tasks.Filter, error) {
 // list prints the jobs that the filter takes: as a table, or each as it comes.
 func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, asJSON bool, stdout, stderr io.Writer) error {
 	var errs []error
-	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	table := newTable(stdout)
 	shown := 0
 	for job, err := range client.List(ctx, f) {
 		switch {
@@ -94,13 +96,16 @@ func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, 
 			errs = append(errs, err)
 			continue
 		case limit > 0 && shown == limit:
-			errs = append(errs, table.Flush())
+			errs = append(errs, table.write(stdout))
 			_, _ = fmt.Fprintf(stderr, "there are more: --limit %d shows twice as many, --limit 0 all\n", 2*limit)
 			return errors.Join(errs...)
 		case asJSON:
 			err = printJSON(stdout, job)
 		default:
-			err = printRow(table, job, shown == 0)
+			if shown == 0 {
+				table.add("ID", "OPERATION", "STATE", "FOR", "CREDITS", "NOTE")
+			}
+			table.add(job.ID, job.Operation, string(job.State), since(job.StateAt), strconv.Itoa(job.CreditsCharged), note(job))
 		}
 		if err != nil {
 			return err
@@ -110,17 +115,7 @@ func list(ctx context.Context, client *tasks.Client, f tasks.Filter, limit int, 
 	if shown == 0 && len(errs) == 0 {
 		_, _ = fmt.Fprintln(stderr, "no such jobs")
 	}
-	return errors.Join(append(errs, table.Flush())...)
-}
-
-func printRow(table io.Writer, job *tasks.Job, first bool) error {
-	if first {
-		if _, err := fmt.Fprintln(table, "ID\tOPERATION\tSTATE\tFOR\tCREDITS\tNOTE"); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", job.ID, job.Operation, job.State, since(job.StateAt), job.CreditsCharged, note(job))
-	return err
+	return errors.Join(append(errs, table.write(stdout))...)
 }
 
 // since is how long something lasts already, in one or two units.
@@ -153,7 +148,6 @@ func wishes(o tasks.Options) string {
 
 // note is the one thing to know about a job where it stands.
 func note(job *tasks.Job) string {
-	const longest = 80
 	text := ""
 	switch {
 	case job.Hold != nil:
@@ -168,9 +162,16 @@ func note(job *tasks.Job) string {
 		text = plural(len(job.Outputs), "file")
 	}
 	text = wishes(job.Options) + text
-	text = strings.Join(strings.Fields(text), " ") // one line, and no tabs of the table's
-	if runes := []rune(text); len(runes) > longest {
-		text = string(runes[:longest-1]) + "…"
+	return oneLine(text, longestNote)
+}
+
+const longestNote = 80 // characters
+
+// oneLine is a text without line breaks and tabs, cut to so many characters.
+func oneLine(text string, most int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:max(0, most-1)]) + "…"
 	}
 	return text
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -91,17 +92,17 @@ func codeOf(err error) int {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	commands := []*cli.Command{
 		submitCommand(stdin, stdout, stderr), batchCommand(stdin, stdout, stderr), statusCommand(stdout),
-		waitCommand(stdin, stdout, stderr), listCommand(stdout, stderr), cancelCommand(stdout), retryCommand(stdout),
-		resolveCommand(stdout, stderr), operationsCommand(stdout),
+		waitCommand(stdin, stdout, stderr), getCommand(stdout, stderr), listCommand(stdout, stderr), cancelCommand(stdout), retryCommand(stdout),
+		resolveCommand(stdout, stderr), operationsCommand(stdout), schemaCommand(stdout),
 	}
 	for _, c := range commands {
-		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print one JSON object per job, or operation"})
+		c.Flags = append(c.Flags, jsonFlag(""))
 	}
-	commands = append(commands, schemaCommand(stdout), serveCommand(stderr), tokenCommand(stdout, stderr))
+	commands = append(append(commands, operationCommands(args, stdin, stdout, stderr)...), serveCommand(stderr), tokenCommand(stdout, stderr))
 	root := &cli.Command{
 		Name:        "enqueue",
 		Usage:       "hand jobs to Hourglass and see what became of them",
-		Description: exitCodes,
+		Description: rootHelp(),
 		Writer:      stdout,
 		ErrWriter:   stderr,
 		Flags:       []cli.Flag{settings.RedisFlag()},
@@ -109,6 +110,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: showCompletion,
+		ShellComplete:                   completeCommand,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return settings.Usage("no command is called %q; see enqueue --help", c.Args().First())
@@ -117,6 +119,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		},
 	}
 	return settings.Run(ctx, root, args)
+}
+
+func jsonFlag(category string) cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print JSON, an object in a line for each job, file or operation", Category: category}
+}
+
+// rootHelp begins with what most come for. The operations are named, but have no lines of their own.
+func rootHelp() string {
+	const width = 110
+	names, line := "", ""
+	for _, name := range operationNames() {
+		if len(line)+len(name) > width {
+			names, line = names+"\n  "+line, ""
+		}
+		line += " " + name
+	}
+	return `   enqueue face-swap-photo --assets.source_file_path ./me.jpg --assets.target_file_path ./team.jpg --wait --json
+
+Each operation is a command, whose --help tells its fields; submit takes them all:
+` + strings.TrimPrefix(names+"\n  "+line, "\n") + "\n\n" + exitCodes
 }
 
 // unreachable tells an error of the network to Redis from what Redis or the job said.

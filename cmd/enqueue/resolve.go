@@ -42,6 +42,7 @@ After Redis was restored from a backup, and before any worker is started again:
 
 parks every job that may have been bought since the backup was made; the time is any after the backup and before
 the first job that was submitted to the restored Redis.`,
+		ShellComplete: complete(nil, jobIDs(tasks.Unknown)),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "project", Usage: "`PROJECT`, Magic Hour's id, was made for the job: follow it"},
 			&cli.BoolFlag{Name: "force", Usage: "take the project without asking the API whether it is the job's"},

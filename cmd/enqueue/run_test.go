@@ -14,11 +14,18 @@ import (
 
 	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/settings"
+	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// asProgram makes the test binary the program, for tests that start it as shells do.
+const asProgram = "HOURGLASS_TEST_AS_ENQUEUE"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	records.Quiet()
 	goleak.VerifyTestMain(m)
 }
@@ -56,7 +63,7 @@ func write(t *testing.T, text string) string {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var help strings.Builder
-	for _, command := range []string{"", "submit", "batch", "status", "wait", "list", "cancel", "retry", "resolve", "operations", "schema"} {
+	for _, command := range []string{"", "submit", "batch", "status", "wait", "get", "list", "cancel", "retry", "resolve", "operations", "schema", "face-swap"} {
 		args := []string{"--help"}
 		if command != "" {
 			args = []string{command, "--help"}
@@ -86,5 +93,26 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	if out, said, code := enqueue(t, nowhere, "", "--version"); code != 0 || said != "" || out != "enqueue version "+settings.Version()+"\n" {
 		t.Errorf("got %q, %q, exit %d", out, said, code)
+	}
+}
+
+// stand makes a job stand as it might later.
+func stand(t *testing.T, url, id string, change func(*tasks.Job)) {
+	t.Helper()
+	store := records.New(connectTo(t, url))
+	text, rev, err := store.Load(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := tasks.DecodeJob(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(job)
+	if text, err = job.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Save(t.Context(), id, text, rev, 0); err != nil {
+		t.Fatal(err)
 	}
 }

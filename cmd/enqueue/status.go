@@ -19,6 +19,10 @@ func statusCommand(stdout io.Writer) *cli.Command {
 		Name:      "status",
 		Usage:     "print where a job stands",
 		ArgsUsage: "ID",
+		Description: `   enqueue status order-4711 --json
+
+It costs nothing and waits for nothing: enqueue wait does. Exits 0 whatever the state is, and 1 if there is no record of the job.`,
+		ShellComplete: complete(nil, jobIDs()),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return settings.Usage("want one ID; got %d arguments", c.Args().Len())

@@ -24,16 +24,20 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
+const submitName = "submit"
+
 func submitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name:      "submit",
+		Name:      submitName,
 		Usage:     "submit one job and print its id",
 		ArgsUsage: "OPERATION",
-		Description: `The request body comes from --body, and --set lays single fields over it:
+		Description: `   enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
 
-   enqueue submit text-to-video --set end_seconds=5 --set style.prompt="a tin robot waves"
+The request body comes from --body, and --set lays single fields over it. The same with a flag for each field, which its --help
+tells: enqueue text-to-video --end_seconds 5 --style.prompt "a tin robot waves"
 
-An id makes the call safe to repeat: the same request under the same id is one job.
+Magic Hour charges for the job when a worker creates it. --dry-run checks everything and costs nothing. An id makes the call safe
+to repeat: the same request under the same id is one job, paid for once.
 
 ` + filesHelp,
 		Flags: append([]cli.Flag{
@@ -46,7 +50,7 @@ An id makes the call safe to repeat: the same request under the same id is one j
 		}, optionFlags()...),
 		// A comma is part of a prompt, not a separator.
 		DisableSliceFlagSeparator: true,
-		ShellComplete:             completeOperation,
+		ShellComplete:             complete(map[string]offers{"priority": priorities}, anOperation),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			request, err := request(ctx, c, stdin)
 			if err != nil {
@@ -159,8 +163,12 @@ func printAccepted(stdout io.Writer, job *tasks.Job, asJSON bool) (err error) {
 
 // request reads what the caller asks for from the arguments.
 func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Request, error) {
-	if c.Args().Len() != 1 {
-		return tasks.Request{}, settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
+	operation := c.Name // of operationCommands
+	if c.Name == submitName {
+		if c.Args().Len() != 1 {
+			return tasks.Request{}, settings.Usage("want one OPERATION, such as text-to-video; got %d arguments", c.Args().Len())
+		}
+		operation = c.Args().First()
 	}
 	if c.IsSet("body") && c.String("body") == "" {
 		return tasks.Request{}, settings.Usage("--body: is empty; leave it out to build the body of --set alone")
@@ -173,6 +181,9 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 	if err != nil {
 		return tasks.Request{}, err
 	}
+	if body, err = setFieldFlags(c, body); err != nil {
+		return tasks.Request{}, err
+	}
 	id := c.String("id")
 	if c.IsSet("id") {
 		if err := tasks.CheckID(id); err != nil {
@@ -180,7 +191,7 @@ func request(ctx context.Context, c *cli.Command, stdin io.Reader) (tasks.Reques
 		}
 	}
 	options, err := optionsOf(c)
-	return tasks.Request{ID: id, Operation: c.Args().First(), Body: body, Options: options}, err
+	return tasks.Request{ID: id, Operation: operation, Body: body, Options: options}, err
 }
 
 func readBody(ctx context.Context, arg string, stdin io.Reader) ([]byte, error) {

@@ -6,13 +6,11 @@ import (
 	"log/slog"
 	"os"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-290c2414/hourglass/internal/settings"
 	"github.com/seed-290c2414/hourglass/internal/tracing"
-	"github.com/seed-290c2414/hourglass/tasks"
 )
 
 // traced lets a command hand its trace on: below the span that TRACEPARENT names, as is the custom for programs that
@@ -35,21 +33,4 @@ func traced(ctx context.Context, name string, stderr io.Writer, do func(context.
 		span.SetStatus(codes.Error, "") // what it says may quote what the caller gave
 	}
 	return err
-}
-
-type submission = func(context.Context, tasks.Request) (*tasks.Job, error)
-
-// inOwnTraces gives each job of a batch a trace of its own, with a link to that of the batch: no viewer shows ten
-// thousand jobs as one.
-func inOwnTraces(submit submission) submission {
-	return func(ctx context.Context, r tasks.Request) (*tasks.Job, error) {
-		batch := trace.SpanFromContext(ctx)
-		if !batch.IsRecording() {
-			return submit(ctx, r)
-		}
-		ctx, span := batch.TracerProvider().Tracer(tracing.Scope).Start(ctx, "submit", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
-			trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}), trace.WithAttributes(attribute.String("hourglass.job", r.ID), attribute.String("hourglass.operation", r.Operation)))
-		defer span.End()
-		return submit(ctx, r)
-	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"testing"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,30 +16,24 @@ import (
 func TestTracesOfABatch(t *testing.T) {
 	t.Parallel()
 	const caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	var parents []string
-	submit := inOwnTraces(func(ctx context.Context, _ tasks.Request) (*tasks.Job, error) {
-		parents = append(parents, tracing.Headers(ctx)["traceparent"])
-		return nil, nil //nolint:nilnil // nobody looks at it
-	})
+	jobs := []*tasks.Job{{}, {}}
 	below := tracing.Below(t.Context(), map[string]string{"traceparent": caller})
-	_, _ = submit(below, tasks.Request{})
-	if parents[0] != caller {
-		t.Errorf("nobody records, and the job is below %q", parents[0])
+	inOwnTraces(below, jobs)()
+	if jobs[0].Trace.Parent != "" { // the client gives it the caller's
+		t.Errorf("nobody records, and the job is below %q", jobs[0].Trace.Parent)
 	}
 	spans := tracetest.NewInMemoryExporter()
 	batch, span := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("test").Start(below, "batch")
 	defer span.End()
-	for range 2 {
-		_, _ = submit(batch, tasks.Request{})
-	}
+	inOwnTraces(batch, jobs)()
 	seen := map[trace.TraceID]bool{span.SpanContext().TraceID(): true}
 	for i, s := range spans.GetSpans() {
 		if seen[s.SpanContext.TraceID()] || s.Parent.IsValid() || len(s.Links) != 1 || s.Links[0].SpanContext.SpanID() != span.SpanContext().SpanID() {
 			t.Errorf("got %+v", s)
 		}
 		seen[s.SpanContext.TraceID()] = true
-		if tracing.Span(t.Context(), parents[i+1]).SpanID() != s.SpanContext.SpanID() {
-			t.Errorf("job %d is below %s, want %s", i, parents[i+1], s.SpanContext.SpanID())
+		if tracing.Span(t.Context(), jobs[i].Trace.Parent).SpanID() != s.SpanContext.SpanID() {
+			t.Errorf("job %d is below %s, want %s", i, jobs[i].Trace.Parent, s.SpanContext.SpanID())
 		}
 	}
 	if len(seen) != 3 {

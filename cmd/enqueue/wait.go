@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,10 +18,18 @@ import (
 
 func waitCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name:        "wait",
-		Usage:       "wait until jobs are done, failed, canceled or unknown, and print each as it comes",
-		ArgsUsage:   "ID...|-",
-		Description: "- reads the ids from standard input: enqueue batch jobs.jsonl | enqueue wait -\nExits 3 if any job is not done. Jobs go on whether or not somebody waits.",
+		Name:      "wait",
+		Usage:     "wait until jobs are done, failed, canceled or unknown, and print each as it comes",
+		ArgsUsage: "ID...|-",
+		Description: `   enqueue wait order-4711 order-4712 --timeout 1h
+   enqueue batch jobs.jsonl | enqueue wait -
+
+- reads the ids from standard input. It costs nothing, and jobs go on whether or not somebody waits. A terminal shows a bar for
+each job, filled by its age and when it is expected, and elsewhere stderr has a line for each change of state, or the counts of
+more than ` + strconv.Itoa(fewJobs) + ` jobs every ten seconds. A Redis that goes away is waited for until --timeout.
+
+Exits 0 if all jobs are done, 3 if any is not, 124 at the timeout, and 130 if interrupted.`,
+		ShellComplete: complete(nil, jobIDs(tasks.Pending, tasks.Creating, tasks.Rendering, tasks.Storing, tasks.Cleaning)),
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Usage: "give up waiting after this `DURATION`; 0 waits for ever", Validator: func(d time.Duration) error {
 				if d < 0 {
@@ -72,18 +81,15 @@ type waited struct {
 
 // wait prints each job as it settles.
 func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, stdout, stderr io.Writer) error {
-	_, _ = fmt.Fprintf(stderr, "waiting for %s\n", plural(len(ids), "job"))
+	v := newView(ids, asJSON, stdout, stderr)
+	defer v.close()
 	settled := make(chan waited)
-	var p progress
 	for _, id := range ids {
 		go func() {
-			job, err := client.Watch(ctx, id, p.see)
-			p.forget(id)
+			job, err := client.Watch(ctx, id, v.see)
 			settled <- waited{id, job, err}
 		}()
 	}
-	stop := p.tell(ctx, stderr)
-	defer stop()
 	var errs []error
 	var left []string
 	for range ids {
@@ -91,13 +97,18 @@ func wait(ctx context.Context, client *tasks.Client, ids []string, asJSON bool, 
 		switch {
 		case w.err != nil && ctx.Err() != nil && !errors.Is(w.err, tasks.ErrNotFound):
 			left = append(left, w.id)
+			v.settle(w.id, w.job)
+			continue
 		case w.err != nil:
-			_, _ = fmt.Fprintf(stderr, "%v\n", w.err) // at once: others may take hours
+			_, _ = fmt.Fprintf(v.stderr, "%v\n", w.err) // at once: others may take hours
 			errs = append(errs, w.err)
+			v.settle(w.id, nil)
 		default:
-			errs = append(errs, printSettled(stdout, w.job, asJSON))
+			errs = append(errs, printSettled(v.stdout, w.job, asJSON))
+			v.settle(w.id, w.job)
 		}
 	}
+	v.close()
 	return errors.Join(append(errs, goOn(ctx, left, stderr))...)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/seed-290c2414/hourglass/internal/callback"
@@ -15,4 +16,19 @@ func callbackSecrets() (string, error) {
 		return "", callback.ErrNoSecret
 	}
 	return settings.Secret(varCallbackSecret)
+}
+
+// checkCallbackSecrets refuses what nothing can be signed with; that there is none is a setting.
+func checkCallbackSecrets() error {
+	list, err := callbackSecrets()
+	if errors.Is(err, callback.ErrNoSecret) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := callback.ParseSecrets(list); err != nil {
+		return settings.Usage("%s: %w", varCallbackSecret, err)
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -237,10 +236,8 @@ func read(c *cli.Command) (config, error) {
 	if conf.callbackAllow, err = callback.ParseAllow(get(varCallbackAllow)); err != nil {
 		return conf, settings.Usage("%s: %w", varCallbackAllow, err)
 	}
-	if list, err := callbackSecrets(); !errors.Is(err, callback.ErrNoSecret) {
-		if _, err := callback.ParseSecrets(list); err != nil {
-			return conf, settings.Usage("%s: %w", varCallbackSecret, err)
-		}
+	if err := checkCallbackSecrets(); err != nil {
+		return conf, err
 	}
 	if err := readAddrs(&conf); err != nil {
 		return conf, err

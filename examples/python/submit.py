@@ -5,6 +5,7 @@
     python3 submit.py order-4711 text-to-video '{"end_seconds": 5, "style": {"prompt": "a tin robot waves"}}'
 """
 
+import http.client
 import json
 import os
 import sys
@@ -40,7 +41,7 @@ def ask(method, path, body=None, tries=5):
             if error.code != 503 or last == tries - 1:
                 raise Refused(json.load(error)) from None
             time.sleep(int(error.headers.get("Retry-After", 1)))
-        except urllib.error.URLError:
+        except (OSError, http.client.HTTPException):
             if last == tries - 1:
                 raise
             time.sleep(2**last)
@@ -63,7 +64,7 @@ def watch(job_id):
                         yield job
                         if job["state"] in SETTLED:
                             return
-        except OSError:
+        except (OSError, http.client.HTTPException):
             time.sleep(1)
 
 

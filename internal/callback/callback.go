@@ -74,7 +74,7 @@ func New(secrets func() (string, error), allow Allow, agent string) *Sender {
 				return d.DialContext(ctx, network, addr)
 			},
 			MaxIdleConns: idleAtMost, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: time.Minute,
-			TLSHandshakeTimeout: within, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: readAtMost,
+			TLSHandshakeTimeout: within, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 8 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -108,11 +108,7 @@ func (s *Sender) Send(ctx context.Context, target, id string, body []byte, now t
 	r.Header.Set("Webhook-Signature", Sign(secrets, id, stamp, body))
 	answer, err := s.client.Do(r)
 	if err != nil {
-		var whole *url.Error
-		if errors.As(err, &whole) {
-			err = whole.Err // without the URL
-		}
-		return fmt.Errorf("post to %s: %w", r.URL.Host, err)
+		return fmt.Errorf("post to %s: %w", r.URL.Host, plain(err))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, readAtMost))
@@ -123,6 +119,27 @@ func (s *Sender) Send(ctx context.Context, target, id string, body []byte, now t
 		return ErrGone
 	}
 	return &Answer{answer.StatusCode, retryAfter(answer.Header.Get("Retry-After"), now)}
+}
+
+// plain leaves out of an error of the network what a stranger must not learn: the rest of the URL, and what its name
+// leads to in here.
+func plain(err error) error {
+	var whole *url.Error
+	var op *net.OpError
+	var unknown *net.DNSError
+	switch {
+	case errors.Is(err, ErrRefused):
+		return fmt.Errorf("%w: it is not a public one; if it is meant, name it in HOURGLASS_CALLBACK_ALLOW", ErrRefused)
+	case errors.As(err, &unknown):
+		return errors.New("its name can't be resolved")
+	case errors.As(err, &op):
+		return op.Err
+	case errors.As(err, &whole) && strings.Contains(whole.Err.Error(), "Location"):
+		return errors.New("it redirects, which is not followed")
+	case errors.As(err, &whole):
+		return whole.Err
+	}
+	return err
 }
 
 func retryAfter(text string, now time.Time) time.Duration {

@@ -135,7 +135,7 @@ func TestGuard(t *testing.T) {
 		}
 		cancel()
 	}
-	if err := sender(t, "").Send(t.Context(), receiver.URL, "msg_1", nil, time.Now()); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "HOURGLASS_CALLBACK_ALLOW") {
+	if err := sender(t, "").Send(t.Context(), receiver.URL, "msg_1", nil, time.Now()); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "HOURGLASS_CALLBACK_ALLOW") || strings.Contains(err.Error(), "dial") {
 		t.Errorf("got %v, want ErrRefused with what to do", err)
 	}
 	for _, allow := range []string{"127.0.0.1", "127.0.0.0/8", "10.0.0.0/8, 127.0.0.1/32"} {
@@ -151,8 +151,10 @@ func TestGuard(t *testing.T) {
 	if err := sender(t, "localhost:1").Send(t.Context(), "http://localhost"+port, "msg_1", nil, time.Now()); !errors.Is(err, ErrRefused) {
 		t.Errorf("another port: got %v", err)
 	}
-	if _, err := ParseAllow("http://x/y"); err == nil {
-		t.Error("a URL among the networks: want an error")
+	for _, bad := range []string{"http://x/y", "*.internal", "::ffff:10.0.0.0/104"} {
+		if _, err := ParseAllow(bad); err == nil {
+			t.Errorf("%s among the networks: want an error", bad)
+		}
 	}
 }
 
@@ -165,6 +167,7 @@ func TestPublic(t *testing.T) {
 		"192.0.2.1": false, "198.51.100.1": false, "203.0.113.1": false, "192.0.0.170": false,
 		"::": false, "::1": false, "fe80::1": false, "fc00::1": false, "fd12::1": false, "ff02::1": false, "::ffff:10.0.0.1": false,
 		"64:ff9b::a00:1": false, "2002:a00:1::": false, "2001::1": false, "2001:db8::1": false, "fec0::1": false, "fe80::1%eth0": false,
+		"168.63.129.16": false, "::7f00:1": false, "::ffff:0:a9fe:a9fe": false, "4000::1": false, "64:ff9b:2::7f00:1": false,
 	} {
 		if got := isPublic(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: got %v, want %v", text, got, want)

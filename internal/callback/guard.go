@@ -29,11 +29,11 @@ func ParseAllow(list string) (Allow, error) {
 			a.ranges = append(a.ranges, netip.PrefixFrom(one.Unmap(), one.Unmap().BitLen()))
 			continue
 		}
-		if network, err := netip.ParsePrefix(text); err == nil {
+		if network, err := netip.ParsePrefix(text); err == nil && !network.Addr().Is4In6() {
 			a.ranges = append(a.ranges, network.Masked())
 			continue
 		}
-		if strings.ContainsAny(text, "/@ ?#") {
+		if strings.ContainsAny(text, "/@ ?#*") {
 			return a, fmt.Errorf("%q: want networks such as 10.1.0.0/16, or hosts such as receiver.internal or localhost:8080", text)
 		}
 		a.hosts = append(a.hosts, text)
@@ -43,24 +43,25 @@ func ParseAllow(list string) (Allow, error) {
 
 // special are networks that are in the public ones by their numbers, and lead elsewhere.
 var special = prefixes(
-	"0.0.0.0/8",       // this network
-	"100.64.0.0/10",   // between a provider and its customers
-	"192.0.0.0/24",    // protocols
-	"192.0.2.0/24",    // documentation
-	"192.88.99.0/24",  // 6to4 relays
-	"198.18.0.0/15",   // benchmarks
-	"198.51.100.0/24", // documentation
-	"203.0.113.0/24",  // documentation
-	"240.0.0.0/4",     // reserved, and broadcast
-	"64:ff9b::/96",    // IPv4 behind NAT64
-	"64:ff9b:1::/48",  // the same
-	"100::/64",        // discarded
-	"2001::/23",       // protocols, with Teredo
-	"2001:db8::/32",   // documentation
-	"2002::/16",       // IPv4 in 6to4
-	"3fff::/20",       // documentation
-	"5f00::/16",       // segment routing
-	"fec0::/10",       // site-local
+	"0.0.0.0/8",        // this network
+	"100.64.0.0/10",    // between a provider and its customers
+	"192.0.0.0/24",     // protocols
+	"192.0.2.0/24",     // documentation
+	"168.63.129.16/32", // Azure's own services
+	"192.88.99.0/24",   // 6to4 relays
+	"198.18.0.0/15",    // benchmarks
+	"198.51.100.0/24",  // documentation
+	"203.0.113.0/24",   // documentation
+	"240.0.0.0/4",      // reserved, and broadcast
+	"64:ff9b::/96",     // IPv4 behind NAT64
+	"64:ff9b:1::/48",   // the same
+	"100::/64",         // discarded
+	"2001::/23",        // protocols, with Teredo
+	"2001:db8::/32",    // documentation
+	"2002::/16",        // IPv4 in 6to4
+	"3fff::/20",        // documentation
+	"5f00::/16",        // segment routing
+	"fec0::/10",        // site-local
 )
 
 func prefixes(all ...string) []netip.Prefix {
@@ -71,9 +72,15 @@ func prefixes(all ...string) []netip.Prefix {
 	return p
 }
 
+// global6 is all that is given out of IPv6.
+var global6 = netip.MustParsePrefix("2000::/3")
+
 // isPublic reports whether an address is one of the Internet's.
 func isPublic(a netip.Addr) bool {
 	a = a.Unmap()
+	if a.Is6() && !global6.Contains(a) {
+		return false
+	}
 	return a.IsGlobalUnicast() && !a.IsPrivate() && a.Zone() == "" &&
 		!slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
@@ -94,6 +101,6 @@ func (a Allow) guard(named string) func(context.Context, string, string, syscall
 		case slices.Contains(a.hosts, strings.ToLower(named)), slices.Contains(a.hosts, strings.ToLower(host)):
 			return nil
 		}
-		return fmt.Errorf("%w: it is not a public one; if it is meant, name it in HOURGLASS_CALLBACK_ALLOW", ErrRefused)
+		return ErrRefused
 	}
 }

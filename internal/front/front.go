@@ -116,9 +116,26 @@ func pages(api *httpapi.API, c Config) http.Handler {
 		Client: c.Client, Log: c.Log,
 		Login: func(token string) (page.Visitor, bool) {
 			caller, known := api.Caller(token)
-			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone, Cancel: caller.May(httpapi.Cancel), Retry: caller.May(httpapi.Retry), Budget: caller.CreditsPerDay != nil}
+			v := page.Visitor{Name: caller.Name, Tenant: caller.Tenant, All: caller.Tenant == httpapi.Everyone}
+			if caller.May(httpapi.Cancel) {
+				v.Cancel = func(ctx context.Context, job *tasks.Job) error {
+					_, err := c.Client.Cancel(ctx, job.ID)
+					return err
+				}
+			}
+			if caller.May(httpapi.Retry) {
+				v.Retry = func(ctx context.Context, job *tasks.Job) error { return inWords(api.RetryFor(ctx, caller, job)) }
+			}
 			return v, known && caller.May(httpapi.Read)
 		},
 		Open: func(ctx context.Context, o tasks.Output) (io.ReadCloser, error) { return c.Files.Open(ctx, o.URL) },
 	})
+}
+
+// inWords passes on why a budget refuses.
+func inWords(err error) error {
+	if why := httpapi.Refusal(err); why != "" {
+		return &page.ErrRefused{Why: why}
+	}
+	return err
 }

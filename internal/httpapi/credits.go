@@ -2,10 +2,14 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,10 +17,10 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// guess is what a job is taken to cost of an operation that the caller has not bought before, in credits.
+// guess is what a job of an operation that nobody knows the price of is taken to cost, in credits.
 const guess = 50
 
-// settleAtMost is how many jobs are looked at when a budget is settled.
+// settleAtMost is how many purchases are looked at when a budget is settled.
 const settleAtMost = 500
 
 // settlements remembers when a budget was last settled.
@@ -45,98 +49,153 @@ func (a *API) budget(c Caller) records.Budget {
 	return records.Budget{Name: c.Name, Day: a.Now().UTC().Format(time.DateOnly)}
 }
 
-// reserve sets aside what a job is expected to cost that is about to be bought, or refuses it before it is enqueued.
-// What the jobs before it have really cost is looked up first. Whoever may spend any amount has no budget.
-func (a *API) reserve(ctx context.Context, w http.ResponseWriter, c Caller, job *tasks.Job) error {
+// A purchase is what credits are reserved for: a job, or one of its later purchases, each of which is reserved for by
+// itself. No job id has a tilde.
+type purchase struct {
+	name string
+	job  *tasks.Job
+}
+
+func purchaseOf(job *tasks.Job) purchase {
+	if job.Epoch == 1 {
+		return purchase{job.ID, job}
+	}
+	return purchase{job.ID + "~" + strconv.Itoa(job.Epoch), job}
+}
+
+// parsePurchase returns the job of a purchase, and the epoch from which on it can have been made.
+func parsePurchase(name string) (id string, epoch int) {
+	id, text, later := strings.Cut(name, "~")
+	epoch = 1
+	if later {
+		epoch, _ = strconv.Atoi(text)
+	}
+	return id, epoch
+}
+
+// reserve sets aside what a purchase is expected to cost, or refuses it before it is made. What those before it have
+// really cost is looked up first.
+func (a *API) reserve(ctx context.Context, h http.Header, c Caller, p purchase) error {
 	if c.CreditsPerDay == nil {
 		return nil
 	}
-	b, limit := a.budget(c), *c.CreditsPerDay
-	if a.settled.due(b, a.Now()) {
+	b := a.budget(c)
+	if a.settled.due(b, a.Now()) || p.job.Epoch > 1 { // what the purchase before it has cost is about to be forgotten
 		if err := a.settle(ctx, c, b); err != nil {
 			return err
 		}
 	}
-	price, err := a.price(ctx, b, job.Operation, limit)
+	price, err := a.price(ctx, p.job)
 	if err != nil {
 		return err
 	}
-	left, ok, err := a.Records.Reserve(ctx, b, job.ID, job.Epoch, price, limit)
+	left, ok, err := a.Records.Reserve(ctx, b, p.name, price, *c.CreditsPerDay)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Credits-Left", strconv.Itoa(left))
+	h.Set("Credits-Left", strconv.Itoa(left))
 	if ok {
 		return nil
 	}
 	midnight := a.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	return problem{
 		Status: http.StatusTooManyRequests, Code: "budget", retryAfter: midnight.Sub(a.Now().UTC()) + time.Second,
-		Detail: fmt.Sprintf("the job is expected to cost %d credits, and %d of the token's %d a day (UTC) are left", price, left, limit),
+		Detail: fmt.Sprintf("the job is expected to cost %d credits, and %d of the token's %d a day (UTC) are left", price, left, *c.CreditsPerDay),
 	}
 }
 
-// giveBack gives back what was reserved for a job that was not accepted. Where it is not known whether it was, the
-// reservation stays.
-func (a *API) giveBack(ctx context.Context, c Caller, wanted, stands *tasks.Job, why error) error {
+// giveBack gives back what was reserved for a job that was not accepted. Where it may have been, or another request of
+// its id was, what is reserved is settled by the record.
+func (a *API) giveBack(ctx context.Context, c Caller, job *tasks.Job) error {
 	if c.CreditsPerDay == nil {
 		return nil
 	}
-	if errors.Is(why, tasks.ErrExists) {
-		if c.Sees(stands) {
-			return nil // of two requests that came at once the other was accepted, under the reservation of both
-		}
-	} else if _, err := a.Client.Job(ctx, wanted.ID); !errors.Is(err, tasks.ErrNotFound) {
-		return nil //nolint:nilerr // it was accepted, or nobody can tell
+	if _, err := a.Client.Job(ctx, job.ID); !errors.Is(err, tasks.ErrNotFound) {
+		return nil
 	}
-	return a.Records.Settle(ctx, a.budget(c), records.Cost{Job: wanted.ID, Epoch: wanted.Epoch, Final: true})
+	return a.Records.Settle(ctx, a.budget(c), purchaseOf(job).name, 0, true)
 }
 
-// price is what the operator says, else what such jobs of the caller were charged, else a guess. What is no more than
-// expected keeps nobody out who has spent nothing yet: nothing would be learnt any more.
-func (a *API) price(ctx context.Context, b records.Budget, operation string, limit int) (int, error) {
-	if n, known := a.Tokens.price(operation); known {
+// price is what the operator says, else by the most that a second or an image of the operation has cost, else a guess.
+func (a *API) price(ctx context.Context, job *tasks.Job) (int, error) {
+	if n, known := a.Tokens.price(job.Operation); known {
 		return n, nil
 	}
-	n, err := a.Records.Price(ctx, b, operation)
-	if n == 0 {
-		n = guess
+	each, err := a.Records.Price(ctx, job.Operation)
+	if each == 0 {
+		return guess, err
 	}
-	return min(n, max(limit, 1)), err
+	return int(math.Ceil(each * size(job))), err
 }
 
-// settle puts what jobs have cost in the place of what was reserved for them.
+// size is how much a job asks for: seconds, or images; at least 1.
+func size(job *tasks.Job) float64 {
+	var body struct {
+		Start  float64 `json:"start_seconds"`
+		End    float64 `json:"end_seconds"`
+		Images float64 `json:"image_count"`
+	}
+	_ = json.Unmarshal(job.Body, &body) // it was checked; what has neither is 1
+	return max(1, body.End-body.Start, body.Images)
+}
+
+// settle puts what purchases have cost in the place of what was reserved for them.
 func (a *API) settle(ctx context.Context, c Caller, b records.Budget) error {
-	ids, err := a.Records.Unsettled(ctx, b, settleAtMost)
-	if err != nil || len(ids) == 0 {
+	names, err := a.Records.Unsettled(ctx, b, settleAtMost)
+	if err != nil || len(names) == 0 {
 		return err
+	}
+	ids := make([]string, len(names))
+	for i, name := range names {
+		ids[i], _ = parsePurchase(name)
 	}
 	texts, err := a.Records.LoadAll(ctx, ids)
 	if err != nil {
 		return err
 	}
-	var costs []records.Cost
-	for _, text := range texts {
+	for i, text := range texts {
 		if text == nil {
-			continue // it is being submitted
+			continue // it is being submitted; or was not accepted, or is forgotten: what is reserved stays
 		}
 		job, err := tasks.DecodeJob(text)
-		if err != nil || !c.Sees(job) {
-			continue // of a later version, or another tenant's that came first: what is reserved stays
+		if err != nil {
+			continue // of a later version: the same
 		}
-		costs = append(costs, costOf(job)...)
+		if err := a.settleOne(ctx, c, b, names[i], job); err != nil {
+			return err
+		}
 	}
-	return a.Records.Settle(ctx, b, costs...)
+	return nil
 }
 
-// costOf is what a job has cost, if that is known. Of video it is an estimate until the render is complete, and what
-// failed is refunded.
-func costOf(job *tasks.Job) []records.Cost {
-	if job.Mark() != nil || job.ProjectID == "" && !job.State.Ended() {
-		return nil // nobody can tell, or not yet
+func (a *API) settleOne(ctx context.Context, c Caller, b records.Budget, name string, job *tasks.Job) error {
+	if !c.Sees(job) { // the id was somebody else's before this job could have it
+		return a.Records.Settle(ctx, b, name, 0, true)
 	}
-	return []records.Cost{{
-		Job: job.ID, Operation: job.Operation, Epoch: job.Epoch, Credits: job.CreditsCharged,
-		Final: job.State.Ended() || job.StoredAt != nil,
-	}}
+	_, epoch := parsePurchase(name)
+	credits, known, final := costOf(job)
+	if !known || job.Epoch < epoch {
+		return nil
+	}
+	if err := a.Records.Settle(ctx, b, name, credits, final); err != nil || credits == 0 {
+		return err
+	}
+	return a.Records.LearnPrice(ctx, job.Operation, float64(credits)/size(job))
+}
+
+// costOf is what a job has cost, whether that is known, and whether it stays. Of video it is an estimate until the
+// render is complete, and what failed is refunded.
+func costOf(job *tasks.Job) (credits int, known, final bool) {
+	switch {
+	case job.Mark() != nil: // nobody can tell whether it was charged
+		return 0, false, false
+	case job.ProjectID == "" && (!job.State.Ended() || bought(job)):
+		return 0, false, false
+	}
+	return job.CreditsCharged, true, job.State.Ended() || job.StoredAt != nil
+}
+
+// bought reports whether something was charged that the record does not follow: a caller has canceled meanwhile.
+func bought(job *tasks.Job) bool {
+	return len(job.Orphans) > 0 || slices.ContainsFunc(job.Attempts, func(a tasks.Attempt) bool { return a.Outcome != tasks.NotCharged })
 }

@@ -2,16 +2,16 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/testservers"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
@@ -67,6 +67,108 @@ func TestUnknownKeepsItsReservation(t *testing.T) {
 	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
 }
 
+// TestEveryPurchaseCounts: each that a caller makes for a job is reserved for by itself, and none is forgotten.
+func TestEveryPurchaseCounts(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	bought := func(n int) {
+		s.change("a", func(j *tasks.Job) {
+			j.State, j.ProjectID, j.CreditsCharged = tasks.Failed, fmt.Sprint("p", n), 40
+			j.Error = &tasks.Error{Stage: "download", Code: "gave_up", Message: "x", Hint: "y"}
+		})
+		s.day = s.day.Add(settleEvery)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	bought(1)
+	s.want(200, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`)
+	bought(2)
+	s.want(429, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`)
+	s.want(200, "POST", "/v1/jobs/a/retry", "poor", ``) // with the project it has paid for
+}
+
+// TestSettledBetween: a budget that is settled between a reservation and its retry does not forget it.
+func TestSettledBetween(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", failedBeforeItsCreate)
+	c, _ := s.api.Caller("poor")
+	b := s.api.budget(c)
+	job, err := s.client.Job(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := job.Clone()
+	if err := errors.Join(again.Retry(false, time.Now()), s.api.reserve(t.Context(), http.Header{}, c, purchaseOf(again)), s.api.settle(t.Context(), c, b)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client.Retry(t.Context(), "a", false); err != nil {
+		t.Fatal(err)
+	}
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Rendering, "p", 90 })
+	if err := s.api.settle(t.Context(), c, b); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.api.Records.Spent(t.Context(), b); n != 90 || err != nil {
+		t.Errorf("spent %d, %v; want 90", n, err)
+	}
+}
+
+// TestSameIDAtOnce: of two requests that want the same id at once, one is refused, and the other stays reserved for.
+func TestSameIDAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newServiceOn(t, testservers.Redis(t))
+	accepted := 0
+	for i := range 40 {
+		var codes [2]int
+		var both sync.WaitGroup
+		for k := range 2 {
+			both.Go(func() {
+				codes[k] = s.ask("POST", "/v1/jobs", "poor", video(fmt.Sprint("r", i), fmt.Sprintf(`,"options":{"metadata":{"k":"%d"}}`, k))).Code
+			})
+		}
+		both.Wait()
+		if codes[0] == 202 || codes[1] == 202 {
+			accepted++
+		}
+	}
+	if accepted != 2 {
+		t.Errorf("%d jobs of 50 credits accepted, of 100", accepted)
+	}
+}
+
+// TestDearJobs: the price of a job goes by how much it asks for, and by the most that was seen.
+func TestDearJobs(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	cost := func(id string, credits int) {
+		s.change(id, func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "p"+id, credits })
+		s.day = s.day.Add(settleEvery)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	cost("a", 10)
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	cost("b", 5)
+	long := `{"id":"c","operation":"text-to-video","body":{"end_seconds":60,"style":{"prompt":"x"}}}`
+	if p := problemOf(t, s.want(429, "POST", "/v1/jobs", "poor", long)); !strings.Contains(p.Detail, "120 credits, and 85") {
+		t.Errorf("got %s", p.Detail)
+	}
+}
+
+// TestCanceledAndCharged: what was charged while it was canceled counts.
+func TestCanceledAndCharged(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	s.change("a", func(j *tasks.Job) {
+		j.State, j.Orphans = tasks.Canceled, []string{"p"}
+		j.Attempts = []tasks.Attempt{{Token: "x", Outcome: tasks.Charged}}
+	})
+	s.day = s.day.Add(settleEvery)
+	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
+	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
+}
+
 // TestRefusedCostsNothing: what was not accepted gives back what was reserved.
 func TestRefusedCostsNothing(t *testing.T) {
 	t.Parallel()
@@ -102,98 +204,51 @@ func TestBudgetOfTwoServers(t *testing.T) {
 	}
 }
 
-func (s *service) spent(name string) int {
-	s.t.Helper()
-	n, err := s.api.Records.Spent(s.t.Context(), records.Budget{Name: name, Day: s.day.UTC().Format(time.DateOnly)})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return n
-}
-
-// TestTwoRequestsOneID: two different requests that come at once under one id share a reservation, which stays for the
-// one that was accepted; but not where another tenant's was.
-func TestTwoRequestsOneID(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	for who, want := range map[string]int{"poor": 50, "rival": 0} {
-		id := "of-" + who
-		caller, _ := s.api.Caller("poor")
-		job := &tasks.Job{Status: tasks.Status{ID: id, Operation: "text-to-video"}, Epoch: 1}
-		if err := s.api.reserve(t.Context(), httptest.NewRecorder(), caller, job); err != nil {
-			t.Fatal(err)
-		}
-		before := s.spent("poor")
-		stands, err := tasks.DecodeJob(s.record(viewOf(t, s.want(202, "POST", "/v1/jobs", who, video(id, ""))).ID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.api.giveBack(t.Context(), caller, job, stands, tasks.ErrExists); err != nil || s.spent("poor") != before-50+want {
-			t.Errorf("of %s: got %d of %d, %v", who, s.spent("poor"), before, err)
-		}
-	}
-}
-
 // TestNotAccepted: what failed before it was accepted is given back, and what may have been accepted is not.
 func TestNotAccepted(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
+	spent := func() int {
+		n, err := s.api.Records.Spent(t.Context(), s.api.budget(Caller{Name: "poor"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
 	caller, _ := s.api.Caller("poor")
 	job := &tasks.Job{Status: tasks.Status{ID: "a", Operation: "text-to-video"}, Epoch: 1}
-	if err := s.api.reserve(t.Context(), httptest.NewRecorder(), caller, job); err != nil {
-		t.Fatal(err)
+	if err := s.api.reserve(t.Context(), http.Header{}, caller, purchaseOf(job)); err != nil || spent() != 50 {
+		t.Fatalf("reserved %d, %v", spent(), err)
 	}
-	if err := s.api.giveBack(t.Context(), caller, job, job, tasks.ErrUnavailable); err != nil || s.spent("poor") != 0 {
-		t.Errorf("not accepted: got %d, %v", s.spent("poor"), err)
+	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 0 {
+		t.Errorf("not accepted: got %d, %v", spent(), err)
 	}
 	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
-	if err := s.api.giveBack(t.Context(), caller, job, job, tasks.ErrUnavailable); err != nil || s.spent("poor") != 50 {
-		t.Errorf("accepted: got %d, %v", s.spent("poor"), err)
+	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 50 {
+		t.Errorf("accepted: got %d, %v", spent(), err)
 	}
 }
 
-// TestBoughtAgain: a job that is bought again costs both.
-func TestBoughtAgain(t *testing.T) {
+// TestLateLook: what somebody saw of a job before it had ended does not change what it has cost.
+func TestLateLook(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
-	s.change("a", func(j *tasks.Job) {
-		j.State, j.ProjectID, j.CreditsCharged = tasks.Failed, "p", 45
-		j.Error = &tasks.Error{Stage: "download", Code: "store_full", Message: "x", Hint: "y"}
-	})
-	s.want(200, "POST", "/v1/jobs/a/retry", "poor", "") // goes on with what is paid for
-	if got := s.spent("poor"); got != 50 {
-		t.Errorf("after a retry: got %d", got)
+	b := s.api.budget(Caller{Name: "poor"})
+	for _, step := range []struct {
+		credits int
+		final   bool
+	}{{20, false}, {45, true}, {20, false}} {
+		if err := s.api.Records.Settle(t.Context(), b, "a", step.credits, step.final); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.change("a", func(j *tasks.Job) {
-		j.State, j.Error = tasks.Failed, &tasks.Error{Stage: "download", Code: "store_full", Message: "x", Hint: "y"}
-	})
-	left := s.want(200, "POST", "/v1/jobs/a/retry", "poor", `{"recreate":true}`).Header().Get("Credits-Left")
-	if got := s.spent("poor"); got != 90 || left != "10" {
-		t.Errorf("bought again for 45: got %d, left %s", got, left)
-	}
-	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "q", 40 })
-	s.day = s.day.Add(settleEvery)
-	s.want(429, "POST", "/v1/jobs", "poor", video("b", ""))
-	if got := s.spent("poor"); got != 85 {
-		t.Errorf("settled: got %d", got)
+	if n, err := s.api.Records.Spent(t.Context(), b); err != nil || n != 45 {
+		t.Errorf("got %d, %v", n, err)
 	}
 }
 
-// TestDearerThanTheBudget: one job that cost more than there is a day does not keep out all of the days to come.
-func TestDearerThanTheBudget(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
-	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Done, "p", 400 })
-	s.day = s.day.Add(settleEvery)
-	s.want(429, "POST", "/v1/jobs", "poor", video("b", ""))
-	s.day = s.day.Add(24 * time.Hour)
-	s.want(202, "POST", "/v1/jobs", "poor", video("b", ""))
-	s.want(429, "POST", "/v1/jobs", "poor", video("c", ""))
-}
-
-// TestWhoHangsUp: a caller that is gone in the middle has handed in its job, or has not, and its budget says the same.
+// TestWhoHangsUp: a caller that is gone in the middle has handed in its job.
 func TestWhoHangsUp(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

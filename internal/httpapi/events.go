@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -44,44 +43,41 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, c Caller) error {
 		case <-beat.C:
 			s.write(": still here\n\n")
 		case <-look.C:
-			if c, err = a.allowed(r, Read); err != nil {
-				return nil //nolint:nilerr // the token was taken back meanwhile
+			if known, ok := a.Caller(bearer(r)); !ok || !known.may(Read) || !known.Sees(job) {
+				return nil // the token was taken back
 			}
-			switch fresh, err := a.find(r.Context(), r.PathValue("id"), c); {
-			case err == nil:
+			if fresh, err := a.find(r.Context(), r.PathValue("id"), c); err == nil { // Redis may be away for a while
 				job = fresh
-			case errors.Is(err, notFound):
-				return nil // its record has expired
-			} // Redis may be away for a while
+			}
 		}
 	}
 	return nil
 }
 
-// The bounds of open streams, each of which asks Redis once a second.
-const (
-	streamsAtMost = 1000
-	streamsOfOne  = 250 // of one token: others want some, too
-)
-
-// streams counts those that are open.
+// streams counts those that are open, each of which asks Redis once a second.
 type streams struct {
-	mu  sync.Mutex
-	all int
-	of  map[string]int
+	mu   sync.Mutex
+	all  int
+	each map[string]int // by the name of the token
 }
+
+// The bounds of streams.
+const (
+	streamsAtMost    = 1000
+	streamsOfACaller = 200
+)
 
 func (s *streams) enter(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= streamsAtMost || s.of[name] >= streamsOfOne {
+	if s.all >= streamsAtMost || s.each[name] >= streamsOfACaller {
 		return false
 	}
-	if s.of == nil {
-		s.of = map[string]int{}
+	if s.each == nil {
+		s.each = map[string]int{}
 	}
 	s.all++
-	s.of[name]++
+	s.each[name]++
 	return true
 }
 
@@ -89,8 +85,8 @@ func (s *streams) leave(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all--
-	if s.of[name]--; s.of[name] == 0 {
-		delete(s.of, name)
+	if s.each[name]--; s.each[name] == 0 {
+		delete(s.each, name)
 	}
 }
 

@@ -97,16 +97,6 @@ func (s *service) want(status int, method, path, token, body string, change ...f
 	return w
 }
 
-// record is the record of a job.
-func (s *service) record(id string) []byte {
-	s.t.Helper()
-	data, _, err := records.New(s.rdb).Load(s.t.Context(), id)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return data
-}
-
 // change changes the record of a job, as a worker would.
 func (s *service) change(id string, change func(*tasks.Job)) {
 	s.t.Helper()

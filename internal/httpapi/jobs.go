@@ -1,10 +1,14 @@
 package httpapi
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -47,13 +51,13 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 	status := http.StatusOK
 	if standing == nil {
 		status = http.StatusAccepted
-		if err := a.reserve(ctx, w, c, fresh); err != nil {
+		if err := a.reserve(ctx, w.Header(), c, purchaseOf(fresh)); err != nil {
 			return err
 		}
 	}
 	job, err := a.Client.Submit(ctx, wanted)
 	if err != nil {
-		return errors.Join(err, a.giveBack(ctx, c, fresh, job, err))
+		return errors.Join(err, a.giveBack(ctx, c, fresh))
 	}
 	w.Header().Set("Location", "/v1/jobs/"+job.ID)
 	writeJSON(w, status, job.View())
@@ -62,9 +66,6 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 
 // of is the request of a caller: for its own tenant, under the id that body or header name.
 func (q request) of(c Caller, key string) (tasks.Request, error) {
-	if n := len(key); n > 2 && key[0] == '"' && key[n-1] == '"' {
-		key = key[1 : n-1] // as the draft of the header has it
-	}
 	switch {
 	case key != "" && q.ID != "" && key != q.ID:
 		return tasks.Request{}, problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: "Idempotency-Key and id differ: give one of them", Errors: []tasks.Problem{{Path: "id", Message: "must be the Idempotency-Key, or missing"}}}
@@ -72,19 +73,59 @@ func (q request) of(c Caller, key string) (tasks.Request, error) {
 		q.ID = key
 	}
 	if c.Tenant != Everyone {
-		switch n := q.Options.Notify; {
-		case q.Options.Tenant != "" && q.Options.Tenant != c.Tenant:
-			return tasks.Request{}, forbidden("the token is for tenant " + c.Tenant + ": leave options.tenant out")
-		case n.Task != nil || n.Stream != "":
-			return tasks.Request{}, forbidden("options.notify.task and .stream write to the Redis of the fleet, which is for a token of all tenants: name options.notify.url")
+		if q.Options.Tenant != "" && q.Options.Tenant != c.Tenant {
+			return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant + ": leave options.tenant out"}
 		}
 		q.Options.Tenant = c.Tenant
+	}
+	if q.Options.Overwrite && c.Tenant != Everyone {
+		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "options.overwrite may replace what another tenant's job has made: it takes a token of all tenants"}
+	}
+	if to := q.Options.Notify; (to.Task != nil || to.Stream != "") && !c.may(Notify) {
+		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "notify.task and notify.stream write into the Redis of the fleet: the token has no scope " + string(Notify) + "; notify.url needs none"}
 	}
 	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil
 }
 
-func forbidden(why string) error {
-	return problem{Status: http.StatusForbidden, Code: "forbidden", Detail: why}
+// decode reads a body of JSON. A field that nobody knows is refused: misspelt, it costs money.
+func decode(r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "want Content-Type: application/json"}
+	}
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return fmt.Errorf("read the body: %w", unlessTooLarge(err))
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err = d.Decode(into)
+	if _, end := d.Token(); err == nil && !errors.Is(end, io.EOF) {
+		err = errors.New("more than one value")
+	}
+	if err == nil {
+		return nil
+	}
+	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body: " + strings.TrimPrefix(err.Error(), "json: ")}
+	var wrong *json.UnmarshalTypeError
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case unknown:
+		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
+		p.Errors = []tasks.Problem{{Path: strings.Trim(name, `"`), Message: "unknown field: GET /v1/openapi.json says what there is"}}
+	case errors.As(err, &wrong) && wrong.Field != "":
+		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
+		p.Errors = []tasks.Problem{{Path: wrong.Field, Message: "must not be a " + wrong.Value}}
+	}
+	return p
+}
+
+// unlessTooLarge is an error of reading what a caller sends: its own, but for the bound.
+func unlessTooLarge(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body ended early, or came too slowly"}
 }
 
 // find returns a job that the caller may know of. Of another tenant's it is said what is said of none.
@@ -126,7 +167,9 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 	var q struct {
 		Recreate bool `json:"recreate"`
 	}
-	if r.ContentLength != 0 {
+	body := bufio.NewReader(r.Body)
+	if _, err := body.Peek(1); !errors.Is(err, io.EOF) {
+		r.Body = io.NopCloser(body)
 		if err := decode(r, &q); err != nil {
 			return err
 		}
@@ -135,25 +178,34 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(context.WithoutCancel(r.Context()))
-	defer cancel()
-	next := job.Clone()
-	if err := next.Retry(q.Recreate, a.Now()); err != nil {
-		return err // before anything is reserved
-	}
-	if next.State == tasks.Pending { // it is bought, perhaps again: what it has cost before stays
-		if err := a.Records.Settle(ctx, a.budget(c), costOf(job)...); err != nil {
-			return err
-		}
-		if err := a.reserve(ctx, w, c, next); err != nil {
-			return err
-		}
-	}
-	if job, err = a.Client.Retry(ctx, job.ID, q.Recreate); err != nil {
-		return err // another retry may have come first, under the same reservation
+	if job, err = a.retryFor(r.Context(), w.Header(), c, job, q.Recreate); err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusOK, job.View())
 	return nil
+}
+
+// retryFor sets credits aside for what it may buy.
+func (a *API) retryFor(ctx context.Context, h http.Header, c Caller, job *tasks.Job, recreate bool) (*tasks.Job, error) {
+	ctx, cancel := within(context.WithoutCancel(ctx))
+	defer cancel()
+	again := job.Clone()
+	if err := again.Retry(recreate, a.Now()); err != nil {
+		return nil, err // before anything is reserved
+	}
+	if again.State == tasks.Pending {
+		if err := a.reserve(ctx, h, c, purchaseOf(again)); err != nil {
+			return nil, err
+		}
+	}
+	return a.Client.Retry(ctx, job.ID, recreate)
+}
+
+// RetryFor puts a failed job back on the road for a caller who may do that, within its budget, as POST
+// /v1/jobs/{id}/retry does. An error of the budget reads as what to do.
+func (a *API) RetryFor(ctx context.Context, c Caller, job *tasks.Job) error {
+	_, err := a.retryFor(ctx, http.Header{}, c, job, false)
+	return err
 }
 
 const (
@@ -205,7 +257,7 @@ func (a *API) filter(r *http.Request, c Caller) (f tasks.Filter, limit int, err 
 	if c.Tenant == Everyone {
 		f.Tenant = q.Get("tenant")
 	} else if t := q.Get("tenant"); t != "" && t != c.Tenant {
-		return f, 0, forbidden("the token is for tenant " + c.Tenant)
+		return f, 0, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the token is for tenant " + c.Tenant}
 	}
 	if _, known := operations.Lookup(f.Operation); f.Operation != "" && !known {
 		return f, 0, wrongQuery("operation", operations.Unknown(f.Operation))

@@ -30,17 +30,15 @@ type problem struct {
 // Error lets a handler return a problem.
 func (p problem) Error() string { return p.Code + ": " + p.Detail }
 
-// Is compares by code.
-func (p problem) Is(other error) bool {
-	var q problem
-	return errors.As(other, &q) && p.Code == q.Code
+// Refusal is what an error of RetryFor says to whoever asked; "" if it is none of the budget's.
+func Refusal(err error) string {
+	var p problem
+	errors.As(err, &p)
+	return p.Detail
 }
 
 func write(w http.ResponseWriter, p problem) {
 	p.Title = http.StatusText(p.Status)
-	if p.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="hourglass"`)
-	}
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.retryAfter/time.Second)))
 	}
@@ -66,7 +64,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &known):
 		write(w, known)
 	case errors.As(err, &tooLarge):
-		write(w, problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "want a body of at most 1 MiB: files are given by URL"})
+		write(w, problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "want a body of at most 64 KiB: files are given by URL"})
 	case errors.As(err, &invalid):
 		write(w, problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: err.Error(), Errors: invalid.Problems})
 	case errors.Is(err, tasks.ErrNotFound):
@@ -123,7 +121,9 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 	defer func() {
 		if broken := recover(); broken != nil {
 			a.Log.ErrorContext(r.Context(), "handler panicked", "request", id, "reason", broken, "stack", string(debug.Stack()))
-			if seen.status == 0 {
+			if seen.status != 0 {
+				panic(http.ErrAbortHandler) // a cut answer must not look whole
+			} else {
 				write(seen, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "a fault of Hourglass: its log says more, by X-Request-Id"})
 			}
 		}
@@ -135,7 +135,7 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 			return
 		}
 		// Not the query: it may hold a caller's own words.
-		a.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path, "token", seen.caller, "status", seen.status, "took", a.Now().Sub(began).String())
+		a.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path, "status", seen.status, "took", a.Now().Sub(began).String())
 	}()
 	next(seen, r)
 }
@@ -144,7 +144,6 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 type answer struct {
 	http.ResponseWriter
 	status int
-	caller string // the name of the token
 }
 
 // WriteHeader implements http.ResponseWriter.

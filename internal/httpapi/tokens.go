@@ -27,9 +27,10 @@ const (
 	Read   Scope = "read"
 	Cancel Scope = "cancel"
 	Retry  Scope = "retry"
+	Notify Scope = "notify" // by task and stream, that is, to write into the Redis of the fleet
 )
 
-// Scopes returns them all.
+// Scopes returns those that a token has unless told otherwise: all but Notify.
 func Scopes() []Scope { return []Scope{Submit, Read, Cancel, Retry} }
 
 // Everyone is the tenant of a token that is about the jobs of all tenants.
@@ -45,7 +46,7 @@ type Caller struct {
 	CreditsPerDay *int    `json:"credits_per_day,omitempty"` // days of UTC; missing: any number
 }
 
-var everybody = Caller{Name: "everybody", Tenant: Everyone, Scopes: Scopes()}
+var everybody = Caller{Name: "everybody", Tenant: Everyone, Scopes: append(Scopes(), Notify)}
 
 func (c Caller) may(s Scope) bool { return slices.Contains(c.Scopes, s) }
 
@@ -72,8 +73,8 @@ func (c Caller) check() error {
 		return fmt.Errorf("token %s: credits_per_day: must not be negative", c.Name)
 	}
 	for _, s := range c.Scopes {
-		if !slices.Contains(Scopes(), s) {
-			return fmt.Errorf("token %s: scope %q: want some of submit, read, cancel, retry", c.Name, s)
+		if !slices.Contains(append(Scopes(), Notify), s) {
+			return fmt.Errorf("token %s: scope %q: want some of submit, read, cancel, retry, notify", c.Name, s)
 		}
 	}
 	return nil
@@ -190,7 +191,7 @@ func (t *Tokens) fresh() {
 	if err := t.read(); err != nil {
 		broken = err.Error()
 	}
-	if broken != "" && broken != t.broken {
+	if broken != "" && broken != t.broken { // once, not every second
 		t.log.Error("the file of tokens can't be read: those from before count", "reason", broken)
 	}
 	t.broken = broken
@@ -198,12 +199,11 @@ func (t *Tokens) fresh() {
 
 // Lookup returns whose token it is. Tokens are told apart by their hashes, so how long it takes tells nothing of them.
 func (t *Tokens) Lookup(token string) (Caller, bool) {
-	hash := HashToken(token)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fresh()
-	c, known := t.byHash[hash]
-	return c, known
+	c, known := t.byHash[HashToken(token)]
+	return c, known && token != ""
 }
 
 // price is what the operator says that an operation costs.
@@ -226,7 +226,8 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// Add puts a caller into the file at path, which it makes if there is none. A name that is taken is an error.
+// Add puts a caller into the file at path, which it makes if there is none, and returns the token, which is nowhere
+// else. A name that is taken is an error.
 func (c Caller) Add(path, token string) error {
 	f, err := ReadTokenFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -246,11 +247,19 @@ func (c Caller) Add(path, token string) error {
 	}
 	mode := os.FileMode(0o600)
 	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm() // a server that runs as another user may read it
+		mode = info.Mode().Perm()
 	}
-	// Beside it and renamed: a server may read it at any moment.
-	if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o600), os.Chmod(path+".new", mode)); err != nil {
-		return err
+	// Beside it and renamed: a server may read it at any moment. Who adds at the same time is refused, not lost.
+	next, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("%w; is another token being added? If not, remove it", err)
 	}
-	return os.Rename(path+".new", path)
+	_, err = next.Write(append(text, '\n'))
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(path+".new"))
+	}
+	return err
 }

@@ -1,8 +1,11 @@
 package page
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"path"
@@ -37,8 +40,7 @@ type listPage struct {
 	Tabs    []tab
 	Tab     string
 	Jobs    []*tasks.Job
-	Broken  int // records that can't be read
-	More    bool
+	Next    string // where the next page begins; "" at the end
 	Live    bool
 }
 
@@ -46,25 +48,20 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	data := listPage{Visitor: v, Tabs: tabs, Tab: r.URL.Query().Get("show")}
 	at := max(slices.IndexFunc(tabs, func(t tab) bool { return t.Name == data.Tab }), 0)
 	data.Tab = tabs[at].Name
-	ctx := r.Context()
-	var trouble error
-	for job, err := range p.Client.List(ctx, tasks.Filter{States: tabs[at].States}) {
-		switch {
-		case err != nil: // of a record that can't be read, or the last one, of Redis
-			data.Broken++
-			trouble = err
-			continue
-		case !v.sees(job):
-			continue
-		}
-		if data.More = len(data.Jobs) == pageSize; data.More {
-			break
-		}
-		data.Jobs = append(data.Jobs, job)
-		data.Live = data.Live || !job.State.Settled()
+	filter := tasks.Filter{States: tabs[at].States}
+	if !v.All {
+		filter.Tenant = v.Tenant
 	}
-	if trouble != nil && len(data.Jobs) == 0 {
-		return trouble
+	var err error
+	data.Jobs, data.Next, err = p.Client.Page(r.Context(), filter, r.URL.Query().Get("from"), pageSize)
+	if errors.Is(err, tasks.ErrInvalid) {
+		return errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	for _, job := range data.Jobs {
+		data.Live = data.Live || !job.State.Settled()
 	}
 	p.show(w, http.StatusOK, "list.html", data)
 	return nil
@@ -84,38 +81,26 @@ func (p *pages) job(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	cancelable := !job.State.Ended() && job.StoredAt == nil
 	retryable := job.Clone().Retry(false, time.Now()) == nil // not a render that failed: that takes another purchase
-	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel && cancelable, v.Retry && retryable && !v.overspends(job), !job.State.Settled()})
+	p.show(w, http.StatusOK, "job.html", jobPage{v, job, v.Cancel != nil && cancelable, v.Retry != nil && retryable, !job.State.Settled()})
 	return nil
 }
 
 func (p *pages) cancel(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return p.change(w, r, v, v.Cancel, func(job *tasks.Job) error {
-		_, err := p.Client.Cancel(r.Context(), job.ID)
-		return err
-	})
+	return p.change(w, r, v, v.Cancel)
 }
 
 // retry goes on with the project that is paid for. To buy anew is for the command line, and for HTTP.
 func (p *pages) retry(w http.ResponseWriter, r *http.Request, v Visitor) error {
-	return p.change(w, r, v, v.Retry, func(job *tasks.Job) error {
-		if v.overspends(job) {
-			return errForbidden
-		}
-		_, err := p.Client.Retry(r.Context(), job.ID, false)
-		return err
-	})
+	return p.change(w, r, v, v.Retry)
 }
 
-// overspends reports whether a retry may buy what a budget would have to be asked for.
-func (v Visitor) overspends(job *tasks.Job) bool { return v.Budget && job.ProjectID == "" }
-
-func (p *pages) change(w http.ResponseWriter, r *http.Request, v Visitor, allowed bool, do func(*tasks.Job) error) error {
+func (p *pages) change(w http.ResponseWriter, r *http.Request, v Visitor, do func(context.Context, *tasks.Job) error) error {
 	job, err := p.find(r, v)
-	if err == nil && !allowed {
+	if err == nil && do == nil {
 		err = errForbidden
 	}
 	if err == nil {
-		err = do(job)
+		err = do(r.Context(), job)
 	}
 	if err != nil {
 		return err
@@ -137,6 +122,9 @@ func (p *pages) file(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	o := job.Outputs[at]
 	body, err := p.Open(r.Context(), o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errGone
+	}
 	if err != nil {
 		return fmt.Errorf("open output %d of job %s: %w", n, job.ID, err)
 	}
@@ -144,7 +132,7 @@ func (p *pages) file(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	w = &patient{w, http.NewResponseController(w)}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	h.Set("Cache-Control", "private, max-age=3600")
+	h.Set("Cache-Control", "private, no-cache") // asked for anew, which costs little with the ETag
 	h.Set("Content-Type", "application/octet-stream")
 	disposition := "attachment"
 	if shows(o) != "" {
@@ -153,6 +141,9 @@ func (p *pages) file(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": job.ID + "-" + path.Base(o.Key)}))
 	h.Set("ETag", strconv.Quote(o.Checksum))
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range") // of many parts each would be asked of the store by itself
+	}
 	if seeker, ok := body.(io.ReadSeeker); ok {
 		http.ServeContent(w, r, "", time.Time{}, seeker) // with ranges, which players on phones insist on
 		return nil

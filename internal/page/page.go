@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/seed-290c2414/hourglass/tasks"
@@ -21,10 +22,15 @@ type Visitor struct {
 	Name   string
 	Tenant string // whose jobs it sees; with All, everybody's
 	All    bool
-	Cancel bool
-	Retry  bool
-	Budget bool // what its jobs cost is counted, by the API: nothing is bought here
+
+	Cancel, Retry func(context.Context, *tasks.Job) error // nil: it may not. Their errors are ErrState, ErrRefused, or of Redis
 }
+
+// ErrRefused is an error whose text says to a visitor why not.
+type ErrRefused struct{ Why string }
+
+// Error implements error.
+func (e *ErrRefused) Error() string { return e.Why }
 
 func (v Visitor) sees(job *tasks.Job) bool { return v.All || job.Options.Tenant == v.Tenant }
 
@@ -40,7 +46,7 @@ type Config struct {
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"bar": progress, "ago": ago, "left": left, "size": size, "shows": shows, "class": class, "query": url.QueryEscape, "path": url.PathEscape,
+	"bar": func(j *tasks.Job) int { return j.Progress(time.Now()) }, "ago": ago, "left": left, "size": size, "shows": shows, "class": class, "query": url.QueryEscape, "path": url.PathEscape,
 }).ParseFS(files, "templates/*.html"))
 
 // New returns the handler of the pages: / and what is linked from there.
@@ -102,11 +108,14 @@ type door struct {
 	To    string // where the visitor wanted to go
 }
 
+// ownPath is a page to which a visitor may be led from the door.
+var ownPath = regexp.MustCompile(`^/(jobs/[A-Za-z0-9][A-Za-z0-9._-]*)?(\?show=[a-z]*)?$`)
+
 func (p *pages) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	token := r.PostFormValue("token")
 	to := r.PostFormValue("to")
-	if u, err := url.Parse(to); err != nil || u.Host != "" || u.Scheme != "" || len(to) == 0 || to[0] != '/' || len(to) > 1 && (to[1] == '/' || to[1] == '\\') {
+	if !ownPath.MatchString(to) {
 		to = "/"
 	}
 	if _, known := p.Login(token); !known {
@@ -129,7 +138,10 @@ func (p *pages) setCookie(w http.ResponseWriter, r *http.Request, token string, 
 	})
 }
 
-var errNotFound = errors.New("no such job, or not any more")
+var (
+	errNotFound = errors.New("no such job, or not any more")
+	errGone     = errors.New("the file is not in the store any more")
+)
 
 // find returns a job that the visitor may see. Another tenant's is not there.
 func (p *pages) find(r *http.Request, v Visitor) (*tasks.Job, error) {
@@ -151,7 +163,12 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, data any) {
 // fail says what went wrong, in words that hold no more than a visitor may know.
 func (p *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusServiceUnavailable, "Redis or the store does not answer; try again in a moment."
+	var refused *ErrRefused
 	switch {
+	case errors.As(err, &refused):
+		status, text = http.StatusForbidden, refused.Why
+	case errors.Is(err, errGone):
+		status, text = http.StatusNotFound, "The file is not in the store any more."
 	case errors.Is(err, errNotFound):
 		status, text = http.StatusNotFound, "There is no such job, or its record has expired."
 	case errors.Is(err, errForbidden):

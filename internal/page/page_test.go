@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -33,13 +34,23 @@ func newSite(t *testing.T) *site {
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = rdb.Close() })
 	s := &site{t: t, rdb: rdb, client: tasks.NewClient(rdb)}
+	cancel := func(ctx context.Context, job *tasks.Job) error {
+		_, err := s.client.Cancel(ctx, job.ID)
+		return err
+	}
+	retry := func(ctx context.Context, job *tasks.Job) error {
+		if job.ID == "dear" {
+			return &ErrRefused{"no credits are left"}
+		}
+		_, err := s.client.Retry(ctx, job.ID, false)
+		return err
+	}
 	s.pages = New(Config{
 		Client: s.client,
 		Login: func(token string) (Visitor, bool) {
 			v, known := map[string]Visitor{
-				"acme": {Name: "acme", Tenant: "acme", Cancel: true, Retry: true}, "rival": {Name: "rival", Tenant: "rival", Cancel: true, Retry: true},
+				"acme": {Name: "acme", Tenant: "acme", Cancel: cancel, Retry: retry}, "rival": {Name: "rival", Tenant: "rival", Cancel: cancel, Retry: retry},
 				"reader": {Name: "reader", Tenant: "acme"}, "boss": {Name: "boss", All: true},
-				"poor": {Name: "poor", Tenant: "acme", Retry: true, Budget: true},
 			}[token]
 			return v, known
 		},
@@ -150,22 +161,36 @@ func TestEveryRouteAsksWho(t *testing.T) {
 	}
 }
 
-// TestBudget: what is bought past a budget is not bought here.
-func TestBudget(t *testing.T) {
+// TestBudgetRefuses: a page says why it does not retry.
+func TestBudgetRefuses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.put("paid", "acme", failed)
-	s.put("unpaid", "acme", func(j *tasks.Job) { failed(j); j.ProjectID = "" })
-	for path, want := range map[string]int{"/jobs/paid/retry": 303, "/jobs/unpaid/retry": 403} {
-		if w := s.ask("POST", path, "poor"); w.Code != want {
-			t.Errorf("%s: got %d, want %d", path, w.Code, want)
-		}
+	s.put("dear", "acme", failed)
+	if w := s.ask("POST", "/jobs/dear/retry", "acme"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "no credits are left") {
+		t.Errorf("got %d %s", w.Code, w.Body)
 	}
-	if body := s.ask("GET", "/jobs/unpaid", "poor").Body.String(); strings.Contains(body, "Retry") {
-		t.Error("the page offers it")
+}
+
+// TestOlderOnes: page by page each job comes once.
+func TestOlderOnes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for i := range pageSize + 10 {
+		s.put(fmt.Sprintf("j%03d", i), []string{"acme", "rival"}[i%10/9], func(*tasks.Job) {})
 	}
-	if w := s.ask("POST", "/jobs/unpaid/retry", "acme"); w.Code != 303 {
-		t.Errorf("without a budget: got %d", w.Code)
+	first := s.ask("GET", "/", "acme").Body.String()
+	_, link, found := strings.Cut(first, `<a href="/?show=&amp;from=`)
+	if !found {
+		s.put("one-more", "acme", func(*tasks.Job) {})
+		t.Fatalf("no link to older ones:\n%s", first)
+	}
+	from, _, _ := strings.Cut(link, `"`)
+	older := s.ask("GET", "/?from="+from, "acme").Body.String()
+	if !strings.Contains(older, "j000") || strings.Contains(older, "j058") || strings.Contains(first, "j000") || !strings.Contains(first, "j058") {
+		t.Errorf("the pages overlap, or jobs are missing:\n%s", older)
+	}
+	if w := s.ask("GET", "/?from=made-up", "acme"); w.Code != http.StatusNotFound {
+		t.Errorf("a made-up cursor: got %d", w.Code)
 	}
 }
 
@@ -210,7 +235,7 @@ func TestFiles(t *testing.T) {
 	if h := text.Header(); h.Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") {
 		t.Errorf("a page among the files: got %v", h)
 	}
-	for path, want := range map[string]int{"/jobs/mine/files/3": 503, "/jobs/mine/files/9": 404, "/jobs/mine/files/x": 404, "/jobs/nobody": 404, "/jobs/..%2f": 404, "/nothing": 404} {
+	for path, want := range map[string]int{"/jobs/mine/files/3": 404, "/jobs/mine/files/9": 404, "/jobs/mine/files/x": 404, "/jobs/nobody": 404, "/jobs/..%2f": 404, "/nothing": 404} {
 		if w := s.ask("GET", path, "acme"); w.Code != want {
 			t.Errorf("%s: got %d, want %d", path, w.Code, want)
 		}
@@ -229,7 +254,7 @@ func TestDoor(t *testing.T) {
 		s.pages.ServeHTTP(w, r)
 		return w
 	}
-	for to, want := range map[string]string{"/jobs/x?a=b": "/jobs/x?a=b", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/", "": "/"} {
+	for to, want := range map[string]string{"/jobs/x": "/jobs/x", "/?show=failed": "/?show=failed", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/", `/./\evil.example`: "/", "/jobs/x/cancel": "/", "": "/"} {
 		w := enter("acme", to)
 		set := w.Header().Get("Set-Cookie")
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
@@ -246,28 +271,5 @@ func TestDoor(t *testing.T) {
 	}
 	if set := s.ask("POST", "/logout", "acme").Header().Get("Set-Cookie"); !strings.Contains(set, "Max-Age=0") {
 		t.Errorf("logged out: got %q", set)
-	}
-}
-
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	at := func(d time.Duration) *time.Time { t := now.Add(d); return &t }
-	tests := []struct {
-		name        string
-		job         tasks.Job
-		least, most int
-	}{
-		{"waiting", tasks.Job{Status: tasks.Status{State: tasks.Pending}}, 0, 0},
-		{"just created", tasks.Job{Status: tasks.Status{State: tasks.Rendering}, ProjectAt: at(0)}, 5, 5},
-		{"half-way", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(time.Minute)}, ProjectAt: at(-time.Minute)}, 44, 46},
-		{"overdue", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(-time.Minute)}, ProjectAt: at(-2 * time.Minute)}, 83, 83},
-		{"an estimate before the project", tasks.Job{Status: tasks.Status{State: tasks.Rendering, ETA: at(-time.Hour)}, ProjectAt: at(0)}, 5, 5},
-		{"done", tasks.Job{Status: tasks.Status{State: tasks.Done}}, 100, 100},
-	}
-	for _, tt := range tests {
-		if got := progress(&tt.job); got < tt.least || got > tt.most {
-			t.Errorf("%s: got %d, want %d to %d", tt.name, got, tt.least, tt.most)
-		}
 	}
 }

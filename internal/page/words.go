@@ -8,28 +8,6 @@ import (
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// progress is how far a job is, from 0 to 100. Of a render it is an estimate, which is why it never says that one
-// is over.
-func progress(j *tasks.Job) int {
-	const created, rendered, stored, atMost = 5, 85, 95, 83
-	switch j.State {
-	case tasks.Rendering:
-		if j.ETA == nil || j.ProjectAt == nil || !j.ETA.After(*j.ProjectAt) {
-			return created
-		}
-		part := float64(time.Since(*j.ProjectAt)) / float64(j.ETA.Sub(*j.ProjectAt))
-		return min(created+int(part*(rendered-created)), atMost)
-	case tasks.Storing:
-		return rendered
-	case tasks.Cleaning:
-		return stored
-	case tasks.Done:
-		return 100
-	case tasks.Pending, tasks.Creating, tasks.Unknown, tasks.Failed, tasks.Canceled:
-	}
-	return 0
-}
-
 // class is the look of a state.
 func class(s tasks.State) string {
 	switch s {

@@ -28,8 +28,7 @@ const (
 	tellAtMost   = time.Hour
 	hostIsBusy   = 2 * time.Second
 	streamKept   = 100_000 // entries of a stream that a job names, about
-	dropAfter    = tellFor + 2*tellAtMost
-	noticeLength = 200 // characters of a reason that go into the record
+	noticeLength = 200     // characters of a reason that go into the record
 )
 
 // CallBy lets s post notices to URLs. It is called before Serve.
@@ -63,21 +62,25 @@ func (p *Pipeline) notifyAll(ctx context.Context, job *tasks.Job) {
 }
 
 // sweepNotices looks at a job that has nothing left to do but to be told of. Its tasks were enqueued just now, unless
-// they are there. What nothing has told in all that time, since its task was archived by hand or by the queue, is
-// given up.
+// they are there. One that was archived, by hand or by the queue, is given up.
 func (p *Pipeline) sweepNotices(ctx context.Context, r *record) error {
-	_, err := p.update(ctx, r, func(job *tasks.Job) outcome {
-		for _, u := range job.Unsent {
-			for _, way := range u.To {
-				if p.now().Sub(u.Notice.Timestamp) > dropAfter {
-					giveUpTelling(job, u.Notice, way, "its task was archived")
-				}
+	for _, payload := range r.job.Notifications() {
+		n, _ := payload.(*tasks.Notification)
+		info, err := p.inspector.GetTaskInfo(n.Stage().Queue(), tasks.TaskID(n))
+		if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+			continue // it has just run
+		}
+		if err != nil {
+			return err
+		}
+		if notice, left := r.job.ToTell(n.Notice, n.To); left && info.State == asynq.TaskStateArchived {
+			if err := p.leaveUntold(ctx, r, notice, n.To, "its task was archived: "+info.LastErr); err != nil {
+				return err
 			}
 		}
-		return outcome{}
-	})
-	if err != nil || !r.job.Untold() {
-		return err
+	}
+	if !r.job.Untold() {
+		return nil
 	}
 	return p.records.SetDeadline(ctx, r.job.ID, grace)
 }
@@ -108,7 +111,7 @@ func (p *Pipeline) notify(ctx context.Context, n *tasks.Notification) error {
 		return err
 	case ctx.Err() != nil:
 		return &setback{class: again, after: time.Second, text: "the worker stopped"}
-	case errors.As(err, &busy):
+	case errors.As(err, &busy) && p.now().Sub(notice.Timestamp) < tellFor:
 		return busy
 	}
 	return p.notTold(ctx, r, notice, n.To, err)
@@ -127,15 +130,22 @@ func (p *Pipeline) notTold(ctx context.Context, r *record, notice tasks.Notice, 
 		}
 		return &setback{class: transient, after: after, text: why.Error()}
 	}
-	p.observer.Notified(way, GivenUp)
-	p.log.ErrorContext(ctx, "notice given up", "job", r.job.ID, "type", notice.Type, "to", receiver(r.job, way), "age", age.Round(time.Second).String(), "reason", why)
-	if _, err := p.update(ctx, r, func(job *tasks.Job) outcome {
-		giveUpTelling(job, notice, way, why.Error())
-		return outcome{}
-	}); err != nil {
+	if err := p.leaveUntold(ctx, r, notice, way, why.Error()); err != nil {
 		return err
 	}
 	return archived("given up: " + why.Error() + "; run the task to try once more")
+}
+
+// leaveUntold gives a notice up, and says so where people look.
+func (p *Pipeline) leaveUntold(ctx context.Context, r *record, notice tasks.Notice, way tasks.Way, why string) error {
+	p.observer.Notified(way, GivenUp)
+	age := p.now().Sub(notice.Timestamp).Round(time.Second)
+	p.log.ErrorContext(ctx, "notice given up", "job", r.job.ID, "type", notice.Type, "to", receiver(r.job, way), "age", age.String(), "reason", why)
+	_, err := p.update(ctx, r, func(job *tasks.Job) outcome {
+		giveUpTelling(job, notice, way, why)
+		return outcome{}
+	})
+	return err
 }
 
 func giveUpTelling(job *tasks.Job, notice tasks.Notice, way tasks.Way, why string) {
@@ -201,10 +211,13 @@ func (p *Pipeline) call(ctx context.Context, target string, notice tasks.Notice)
 	if err != nil {
 		return callback.ErrRefused
 	}
-	if !p.hosts.enter(u.Host) {
-		return &setback{class: again, after: hostIsBusy, text: "other notices are on their way to " + u.Host}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") // on whatever port
+	if !p.hosts.enter(host) {
+		// The longer it waits, the more others wait as well: they must not keep Redis busy with asking.
+		after := min(max(p.now().Sub(notice.Timestamp)/2, hostIsBusy), tellAtMost)
+		return &setback{class: again, after: after, text: "other notices are on their way to " + host}
 	}
-	defer p.hosts.leave(u.Host)
+	defer p.hosts.leave(host)
 	text, err := notice.Encode()
 	if err != nil {
 		return err
@@ -215,10 +228,17 @@ func (p *Pipeline) call(ctx context.Context, target string, notice tasks.Notice)
 	return nil
 }
 
-// redacted is an error of which nothing that looks like a secret is printed.
+// redacted is an error of which nothing that looks like a secret is printed, and no more than fits into a record: a
+// receiver has written part of it.
 type redacted struct{ error }
 
-func (r redacted) Error() string { return magichour.Redact(r.error.Error()) }
+func (r redacted) Error() string {
+	text := magichour.Redact(r.error.Error())
+	if len(text) > noticeLength {
+		text = strings.ToValidUTF8(text[:noticeLength], "") + "…"
+	}
+	return text
+}
 func (r redacted) Unwrap() error { return r.error }
 
 // hosts counts the calls that are on their way to each host, by this worker.
@@ -229,7 +249,6 @@ type hosts struct {
 }
 
 func (h *hosts) enter(host string) bool {
-	host = strings.ToLower(host)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.calls[host] >= max(h.most, 1) {
@@ -243,7 +262,6 @@ func (h *hosts) enter(host string) bool {
 }
 
 func (h *hosts) leave(host string) {
-	host = strings.ToLower(host)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.calls[host]--; h.calls[host] == 0 {

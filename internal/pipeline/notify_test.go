@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hibiken/asynq"
 
@@ -408,17 +409,18 @@ func TestNoSecret(t *testing.T) {
 func TestBusyHost(t *testing.T) {
 	t.Parallel()
 	h := hosts{most: 2}
-	if !h.enter("slow.example") || !h.enter("SLOW.example") || h.enter("slow.example") || !h.enter("other.example") {
-		t.Error("want two calls to one host at a time, by any spelling, and others beside them")
+	first, second, third, other := h.enter("slow.example"), h.enter("slow.example"), h.enter("slow.example"), h.enter("other.example")
+	if !first || !second || third || !other {
+		t.Error("want two calls to one host at a time, and others beside them")
 	}
-	h.leave("Slow.Example")
+	h.leave("slow.example")
 	if !h.enter("slow.example") {
 		t.Error("a call that has ended is counted")
 	}
 	w, r := toldWorld(t, magichourtest.Options{})
 	w.submit(r)
 	w.runRoad()
-	host := strings.TrimPrefix(w.receiver.url, "http://")
+	const host = "127.0.0.1"
 	if !w.pipeline.hosts.enter(host) {
 		t.Fatal("the host is busy before anybody has called")
 	}
@@ -431,9 +433,50 @@ func TestBusyHost(t *testing.T) {
 	if waits == nil || costsAttempt(waits) || len(w.receiver.posted) != 0 {
 		t.Errorf("got %v after %d posts, want it to wait for its turn at no cost", waits, len(w.receiver.posted))
 	}
-	w.pipeline.hosts.leave(host)
+	w.forward(25 * time.Hour)
 	_, _ = w.tell(time.Minute)
-	w.checkTold(w.job("images"))
+	if job := w.job("images"); job.Untold() || len(job.Warnings) == 0 {
+		t.Errorf("a host that is busy for a day: left to be told %v, warnings %v", job.Untold(), job.Warnings)
+	}
+	w.pipeline.hosts.leave(host)
+	w.runByHand(t)
+}
+
+// TestNobodyServedNotices: after more than a day without a worker for them, each is tried; what somebody has archived is
+// given up, and can be run by hand.
+func TestNobodyServedNotices(t *testing.T) {
+	t.Parallel()
+	w, r := toldWorld(t, magichourtest.Options{})
+	w.submit(r)
+	w.runRoad()
+	w.forward(30 * time.Hour)
+	if w.sweep(); len(w.notifications()) != 3 || !w.job("images").Untold() {
+		t.Fatalf("given up untried: %v", w.job("images").Warnings)
+	}
+	for _, info := range w.notifications() {
+		if strings.HasSuffix(info.ID, ":url") {
+			if err := w.inspector.ArchiveTask(info.Queue, info.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, _ = w.tell(time.Minute)
+	seen := &witness{}
+	w.pipeline.ObserveBy(seen)
+	w.sweep()
+	if job := w.job("images"); job.Untold() || len(job.Warnings) != 1 || !slices.Contains(seen.notified, "url given_up") {
+		t.Errorf("left to be told %v, warnings %v, observed %v", job.Untold(), job.Warnings, seen.notified)
+	}
+	w.runByHand(t)
+}
+
+// TestLongReason: what a receiver writes does not fill Redis.
+func TestLongReason(t *testing.T) {
+	t.Parallel()
+	text := redacted{errors.New(strings.Repeat("é", 100_000))}.Error()
+	if len(text) > noticeLength+10 || !utf8.ValidString(text) {
+		t.Errorf("%d bytes", len(text))
+	}
 }
 
 // TestCanceledByOneWhoDies: a caller that is killed anywhere in its cancel leaves a job that is told of if it is canceled.

@@ -163,7 +163,7 @@ func (p *Pipeline) saveBy(ctx context.Context, r *record, job *tasks.Job, in tim
 	deleted := remotePending(r.job) && !remotePending(job)
 	p.moved(ctx, r, job, rev)
 	p.publish(ctx, notices)
-	if len(notices) > 0 {
+	if len(notices) > 0 || moves && job.Untold() { // the worker before may have died between the two
 		p.notifyAll(ctx, job)
 	}
 	if !mayRender(job.State) && (mayRender(from) || from == job.State) {

@@ -13,29 +13,15 @@ import (
 
 var setDeadline = redis.NewScript(`
 local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local at = now + ARGV[2]
-local stands = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ARGV[3] == '1' and stands and tonumber(stands) >= at then return 0 end
+local at = t[1] * 1000000 + t[2] + ARGV[2]
 redis.call('ZADD', KEYS[1], string.format('%.0f', at), ARGV[1])
 return 1
 `)
 
-// SetDeadline says that a job must have moved within d from now. May be repeated.
+// SetDeadline says that a job must have moved within d from now. May be repeated. See Announce for a job that is
+// about to be submitted.
 func (s *Store) SetDeadline(ctx context.Context, job string, d time.Duration) error {
-	return s.setDeadline(ctx, job, d, false)
-}
-
-// EnsureDeadline is SetDeadline for a job that may be on the road already: a later deadline stays.
-// An earlier one does not, even if it is of no more use than to be swept away: a sweeper that is
-// about to clear it must find that it has changed.
-func (s *Store) EnsureDeadline(ctx context.Context, job string, d time.Duration) error {
-	return s.setDeadline(ctx, job, d, true)
-}
-
-// setDeadline sets a deadline; only a later one, if it says so.
-func (s *Store) setDeadline(ctx context.Context, job string, d time.Duration, onlyLater bool) error {
-	if err := setDeadline.Run(ctx, s.rdb, []string{deadlines}, job, d.Microseconds(), onlyLater).Err(); err != nil {
+	if err := setDeadline.Run(ctx, s.rdb, []string{deadlines}, job, d.Microseconds()).Err(); err != nil {
 		return fmt.Errorf("set the deadline of job %s: %w", job, err)
 	}
 	return nil

@@ -22,7 +22,7 @@
 //	hourglass:{fleet}:budget…         how many calls may be made: see budget.go
 //	hourglass:{fleet}:events          stream: what has become of jobs, see events.go
 //	hourglass:{fleet}:credits:…       what callers may spend: see credits.go
-//	hourglass:{fleet}:prices:<token>  hash: what jobs of an operation cost whom
+//	hourglass:{fleet}:prices          hash: the most that a second or image of an operation was charged
 //	hourglass:{fleet}:checked         string: a worker has tried whether Redis takes writes
 package records
 
@@ -177,8 +177,10 @@ func (s *Store) NameQueues(ctx context.Context, queues ...any) error {
 // not there: after a failover that has forgotten the task, its id would be held for ever by what is
 // no task.
 func (s *Store) WriteResult(ctx context.Context, queue, task string, text []byte) error {
-	return writeResult.Run(ctx, s.rdb, []string{"asynq:{" + queue + "}:t:" + task}, text).Err()
+	return writeResult.Run(ctx, s.rdb, []string{taskKey(queue, task)}, text).Err()
 }
+
+func taskKey(queue, task string) string { return "asynq:{" + queue + "}:t:" + task }
 
 var writeResult = redis.NewScript(`
 if redis.call('HEXISTS', KEYS[1], 'msg') == 0 then return 0 end

@@ -136,7 +136,7 @@ func TestDeadlines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.EnsureDeadline(ctx, "early", -time.Hour); err != nil { // it has a later one
+		if _, err := s.Announce(ctx, "pending", -time.Hour, "early"); err != nil { // it has a later one
 			t.Fatal(err)
 		}
 		if got, err := s.Deadline(ctx, "early"); got != later || err != nil {
@@ -152,7 +152,7 @@ func TestDeadlines(t *testing.T) {
 		if stray, err = s.Deadline(ctx, "stray"); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.EnsureDeadline(ctx, "stray", 2*time.Hour); err != nil { // Submit, with the id of the stray
+		if _, err := s.Announce(ctx, "pending", 2*time.Hour, "stray"); err != nil { // Submit, with the id of the stray
 			t.Fatal(err)
 		}
 		if err := s.ClearDeadline(ctx, "stray", stray); err != nil { // the sweeper, which saw the stray

@@ -43,3 +43,15 @@ func crcMultiply(a, b uint64) (product uint64) {
 	}
 	return product
 }
+
+// A Digest is the checksum of what was written to it, in the form of Object.Checksum. The zero value is that of nothing.
+type Digest struct{ crc uint64 }
+
+// Write implements io.Writer. It never fails.
+func (d *Digest) Write(p []byte) (int, error) {
+	d.crc = crc64nvme.Update(d.crc, p)
+	return len(p), nil
+}
+
+// String is the checksum of all that was written.
+func (d *Digest) String() string { return checksumScheme + crcBase64(d.crc) }
