@@ -8,10 +8,11 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/records"
 )
 
-// A cursor is a place in a list: the moment that was come to, and the jobs of that very moment that were listed.
+// A cursor is a place in a list: the moment that was come to, and the job of that moment that was listed last. Those of
+// one moment are listed by their ids, the greatest first.
 type cursor struct {
-	At  records.Moment `json:"at"`
-	IDs []string       `json:"ids,omitempty"`
+	At records.Moment `json:"at"`
+	ID string         `json:"id,omitempty"`
 }
 
 func parseCursor(text string) (c cursor, err error) {
@@ -38,17 +39,16 @@ func (c cursor) String() string {
 }
 
 // after is the cursor once a job was listed.
-func (c cursor) after(f found) cursor {
-	if f.entry.At == c.At {
-		return cursor{c.At, append(c.IDs, f.entry.Job)}
-	}
-	return cursor{f.entry.At, []string{f.entry.Job}}
-}
+func after(e records.Entry) cursor { return cursor{e.At, e.Job} }
 
-// upTo is the cursor once all up to a place were looked at, which need not have been listed.
-func (c cursor) upTo(p place) cursor {
-	if p.entry.At == c.At || p.entry.At == 0 {
+// upTo is the cursor once all up to an entry were looked at, which need not have been listed. It does not name that
+// job, which whoever gets the cursor may not be to know of: the next part looks at it again.
+func (c cursor) upTo(e records.Entry) cursor {
+	if e.At == c.At || e.At == 0 {
 		return c
 	}
-	return cursor{At: p.entry.At} // without its id: the job may be one that the caller must not know of
+	return cursor{At: e.At}
 }
+
+// has reports whether an entry comes before the cursor, or at it.
+func (c cursor) has(e records.Entry) bool { return c.ID != "" && e.At == c.At && e.Job >= c.ID }

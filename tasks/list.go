@@ -73,9 +73,9 @@ func (c *Client) Page(ctx context.Context, f Filter, from string, limit int) (jo
 				return jobs, at.String(), nil
 			}
 			jobs = append(jobs, found.job)
-			at = at.after(found)
+			at = after(found.entry)
 		}
-		at = at.upTo(l.last)
+		at = at.upTo(l.last.entry)
 	}
 	if l.over {
 		return jobs, "", nil
@@ -88,16 +88,13 @@ const lookAtMost = 10_000
 
 // listing begins a walk.
 func (c *Client) listing(f Filter, at cursor) *listing {
-	l := &listing{client: c, filter: f, seen: map[string]bool{}}
-	for _, id := range at.IDs {
-		l.seen[id] = true
-	}
+	l := &listing{client: c, filter: f, from: at, seen: map[string]bool{}}
 	states := f.States
 	if len(states) == 0 {
 		states = States()
 	}
 	for _, state := range states {
-		l.shelves = append(l.shelves, &shelf{state: state, more: true, from: at.At})
+		l.shelves = append(l.shelves, &shelf{state: state, more: true, from: at.At, limit: listPage})
 	}
 	return l
 }
@@ -110,7 +107,8 @@ type listing struct {
 	client  *Client
 	filter  Filter
 	shelves []*shelf
-	seen    map[string]bool // jobs that were looked at
+	from    cursor
+	seen    map[string]bool // jobs that were found
 	last    place           // that was looked at
 	over    bool
 }
@@ -120,6 +118,7 @@ type shelf struct {
 	state   State
 	entries []records.Entry // read, and not looked at yet
 	from    records.Moment  // where the next page begins
+	limit   int             // how many it may have
 	more    bool            // whether there may be one
 }
 
@@ -157,8 +156,8 @@ func (l *listing) page(ctx context.Context) ([]found, error) {
 		job, err := l.look(ctx, places[i], text)
 		if !l.seen[ids[i]] && (err != nil || job != nil && l.filter.takes(job)) {
 			page = append(page, found{places[i], job, err})
+			l.seen[ids[i]] = true // not of one that is not there: it is in another place
 		}
-		l.seen[ids[i]] = true
 	}
 	return page, nil
 }
@@ -199,33 +198,39 @@ func (l *listing) next(ctx context.Context) (*shelf, error) {
 		if err := l.fill(ctx, s); err != nil {
 			return nil, err
 		}
-		if len(s.entries) > 0 && (youngest == nil || s.entries[0].At > youngest.entries[0].At) {
+		if len(s.entries) > 0 && (youngest == nil || before(s.entries[0], youngest.entries[0])) {
 			youngest = s
 		}
 	}
 	return youngest, nil
 }
 
-// fill reads the next page of an empty shelf. Pages overlap by the moment at which they meet, or
-// the rest of the jobs of that moment would be skipped.
+// before reports whether a comes before b in a list: in the order of the index, too.
+func before(a, b records.Entry) bool { return a.At > b.At || a.At == b.At && a.Job > b.Job }
+
+// fill reads the next page of an empty shelf. Pages overlap by the moment at which they meet, or the rest of the jobs
+// of that moment would be skipped: so one that is of a single moment is read again, with more.
 func (l *listing) fill(ctx context.Context, s *shelf) error {
 	for len(s.entries) == 0 && s.more {
-		entries, err := l.client.records.Latest(ctx, string(s.state), s.from, listPage)
+		entries, err := l.client.records.Latest(ctx, string(s.state), s.from, s.limit)
 		if err != nil {
 			return err
 		}
-		s.more = len(entries) == listPage
-		if len(entries) > 0 {
-			last := entries[len(entries)-1].At
-			s.more = s.more && last != s.from
-			s.from = last
+		s.more = len(entries) == s.limit
+		if n := len(entries); n > 0 && entries[0].At == entries[n-1].At {
+			s.limit *= 2
+		} else {
+			s.limit = listPage
 		}
 		for _, e := range entries {
 			if !l.filter.Since.IsZero() && e.At.Time().Before(l.filter.Since) {
 				s.more = false
 				break
 			}
-			s.entries = append(s.entries, e)
+			s.from = e.At
+			if !l.from.has(e) {
+				s.entries = append(s.entries, e)
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"slices"
@@ -254,6 +255,89 @@ func TestListPages(t *testing.T) {
 		}
 		if n := watch.sent["hget"]; n == 0 || n > listPage {
 			t.Errorf("it loads %d records to show one", n)
+		}
+	})
+}
+
+// put writes jobs straight into the index and the records, at the moments that at says.
+func put(t *testing.T, rdb redis.UniversalClient, n int, at func(int) (id, tenant string, moment int64)) {
+	t.Helper()
+	pipe := rdb.Pipeline()
+	for i := range n {
+		id, tenant, moment := at(i)
+		pipe.ZAdd(t.Context(), "hourglass:{fleet}:jobs:pending", redis.Z{Score: float64(moment), Member: id})
+		pipe.HSet(t.Context(), "hourglass:{"+id+"}:record", "rev", "1", "job", fmt.Sprintf(`{"v":1,"id":%q,"state":"pending","options":{"tenant":%q}}`, id, tenant))
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestListMoment: jobs that are submitted together come at one moment, which may be more than are read at once.
+func TestListMoment(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
+		const together = 3*listPage + 1
+		put(t, rdb, together+1, func(i int) (string, string, int64) {
+			return fmt.Sprintf("job-%04d", i), "acme", 1e15 + int64(i)/together
+		})
+		c := NewClient(rdb)
+		if got := list(t, c, Filter{}); len(got) != together+1 {
+			t.Errorf("lists %d of %d", len(got), together+1)
+		}
+		seen := map[string]bool{}
+		for next, first := "", true; first || next != ""; first = false {
+			jobs, after, err := c.Page(t.Context(), Filter{}, next, 200)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, job := range jobs {
+				if seen[job.ID] {
+					t.Errorf("%s comes twice", job.ID)
+				}
+				seen[job.ID] = true
+			}
+			next = after
+		}
+		if len(seen) != together+1 {
+			t.Errorf("in parts: %d of %d", len(seen), together+1)
+		}
+	})
+}
+
+// TestCursorKeepsQuiet: a cursor goes to whoever asks for the jobs of one tenant, and names none of another's.
+func TestCursorKeepsQuiet(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
+		put(t, rdb, listPage+1, func(i int) (string, string, int64) {
+			if i%listPage == 0 {
+				return fmt.Sprintf("acme-%04d", i), "acme", 1e15 + int64(i)
+			}
+			return fmt.Sprintf("rival-%04d", i), "rival", 1e15 + int64(i)
+		})
+		c, next := NewClient(rdb), ""
+		for _, want := range []string{fmt.Sprintf("acme-%04d", listPage), "acme-0000"} {
+			jobs, after, err := c.Page(t.Context(), Filter{Tenant: "acme"}, next, 1)
+			if err != nil || len(jobs) != 1 || jobs[0].ID != want {
+				t.Fatalf("got %v, %v, want %s", jobs, err, want)
+			}
+			if text, err := base64.RawURLEncoding.DecodeString(after); err != nil || strings.Contains(string(text), "rival") {
+				t.Errorf("the cursor says %s, %v", text, err)
+			}
+			next = after
+		}
+	})
+}
+
+// TestListBesideItsPlace: a worker that died before it had changed a record has left the job in a place too many. The job
+// is listed where it is.
+func TestListBesideItsPlace(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
+		put(t, rdb, 1, func(int) (string, string, int64) { return "a", "", 1e15 })
+		rdb.ZAdd(t.Context(), "hourglass:{fleet}:jobs:creating", redis.Z{Score: float64(time.Now().UnixMicro()), Member: "a"})
+		if got := list(t, NewClient(rdb), Filter{}); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("got %v", got)
 		}
 	})
 }

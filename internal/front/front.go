@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,22 +35,27 @@ type Config struct {
 // The bounds. An answer that takes longer than the time for one, such as a stream of events or a large file, extends
 // it for as long as somebody reads.
 const (
-	headerWithin      = 5 * time.Second
-	requestWithin     = 15 * time.Second
-	answerWithin      = 30 * time.Second
-	idleFor           = time.Minute
 	longestHeader     = 16 << 10
 	connectionsAtMost = 4096 // others wait
 	drainFor          = 15 * time.Second
 	pingWithin        = 5 * time.Second
 )
 
+// limits are what a connection may take of time.
+type limits struct{ header, request, answer, idle time.Duration }
+
+var usual = limits{header: 5 * time.Second, request: 15 * time.Second, answer: 30 * time.Second, idle: time.Minute}
+
 // Serve answers on the listener, which it closes, until ctx ends, and lets requests end that are under way.
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
+	return serve(ctx, listener, c, usual)
+}
+
+func serve(ctx context.Context, listener net.Listener, c Config, within limits) error {
 	api := httpapi.New(httpapi.Config{Client: c.Client, Records: records.New(c.Redis), Tokens: c.Tokens, Log: c.Log})
 	server := &http.Server{
 		Handler:           guarded(c.Tokens == nil, routes(api, pages(api, c), c.Redis)),
-		ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
+		ReadHeaderTimeout: within.header, ReadTimeout: within.request, WriteTimeout: within.answer, IdleTimeout: within.idle,
 		MaxHeaderBytes: longestHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -75,8 +81,8 @@ func guarded(open bool, next http.Handler) http.Handler {
 		return next
 	}
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
+		host := strings.Trim(r.Host, "[]")
+		if name, _, err := net.SplitHostPort(r.Host); err == nil {
 			host = name
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {

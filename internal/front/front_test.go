@@ -3,11 +3,12 @@ package front
 import (
 	"bufio"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,141 +16,220 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/seed-290c2414/hourglass/internal/httpapi"
+	"github.com/seed-290c2414/hourglass/internal/records"
 	"github.com/seed-290c2414/hourglass/internal/storage"
 	"github.com/seed-290c2414/hourglass/tasks"
 )
 
-// A site is a front on a free port, without tokens.
+// hasty are limits that a test can wait for.
+var hasty = limits{header: 300 * time.Millisecond, request: 600 * time.Millisecond, answer: time.Second, idle: 300 * time.Millisecond}
+
+// A site is a front that serves at an address, with the tokens "acme" and "rival", or with none.
 type site struct {
+	t     *testing.T
 	addr  string
-	stop  context.CancelFunc
-	ended chan error
+	stop  func() error
+	redis *miniredis.Miniredis
 }
 
-func open(t *testing.T) *site {
+func newSite(t *testing.T, names ...string) *site {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-	t.Cleanup(func() { _ = rdb.Close() })
+	return newSiteWithin(t, hasty, names...)
+}
+
+func newSiteWithin(t *testing.T, within limits, names ...string) *site {
+	t.Helper()
+	records.Quiet()
+	s := &site{t: t, redis: miniredis.RunT(t)}
+	rdb := redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
+	log := slog.New(slog.DiscardHandler)
+	var tokens *httpapi.Tokens
+	if len(names) > 0 {
+		path := filepath.Join(t.TempDir(), "tokens.json")
+		for _, name := range names {
+			if err := (httpapi.Caller{Name: name, Tenant: name, Scopes: httpapi.Scopes()}).Add(path, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		if tokens, err = httpapi.OpenTokens(path, log); err != nil {
+			t.Fatal(err)
+		}
+	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	s := &site{addr: listener.Addr().String(), stop: stop, ended: make(chan error, 1)}
+	s.addr = listener.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
 	go func() {
-		s.ended <- Serve(ctx, listener, Config{Redis: rdb, Client: tasks.NewClient(rdb), Files: storage.NewFiles(storage.Options{}), Log: slog.New(slog.DiscardHandler)})
+		ended <- serve(ctx, listener, Config{Redis: rdb, Client: tasks.NewClient(rdb), Tokens: tokens, Files: storage.NewFiles(storage.Options{}), Log: log}, within)
+		_ = rdb.Close()
 	}()
-	t.Cleanup(func() { s.end(t) })
+	s.stop = func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			ended <- err
+			return err
+		case <-time.After(10 * time.Second):
+			return errors.New("it does not end")
+		}
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 
-func (s *site) end(t *testing.T) {
-	t.Helper()
-	s.stop()
-	select {
-	case err := <-s.ended:
-		s.ended <- err
-		if err != nil {
-			t.Errorf("it ended with %v", err)
-		}
-	case <-time.After(drainFor + 5*time.Second):
-		t.Error("it does not end")
-	}
-}
-
-// dial opens a connection that is to be answered within a time.
-func (s *site) dial(t *testing.T, within time.Duration) net.Conn {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr)
+// dial connects, and lets a test wait no longer than it must.
+func (s *site) dial() net.Conn {
+	s.t.Helper()
+	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
-		t.Fatal(err)
-	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	return conn
 }
 
-// TestStrangers: what takes too long, or is too large or no HTTP, is ended, and everybody else is served.
+// say sends bytes as they are, and returns the answer and whether the server then hangs up.
+func (s *site) say(text string) (status int, answer string, hangsUp bool) {
+	s.t.Helper()
+	conn := s.dial()
+	go func() { _, _ = io.WriteString(conn, text) }() // the server may hang up before it has all
+	all, err := io.ReadAll(conn)
+	answer = string(all)
+	if r, bad := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil); bad == nil {
+		status = r.StatusCode
+		_ = r.Body.Close()
+	}
+	var slow net.Error
+	return status, answer, !errors.As(err, &slow) || !slow.Timeout()
+}
+
+const post = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer acme\r\nContent-Type: application/json\r\n"
+
+// TestStrangers: what no honest caller sends costs a bounded time and a bounded memory, and the server goes on.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	long := strings.Repeat("x", 2*longestHeader)
-	tests := []struct {
-		name, sends string
-		within      time.Duration
-		status      string // empty: the connection is closed without a word
+	s := newSite(t, "acme")
+	for _, tt := range []struct {
+		name, text string
+		status     int // 0: it hangs up without a word
 	}{
-		{"headers that never end", "GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", headerWithin + 5*time.Second, ""},
-		{"a body that never comes", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", requestWithin + 5*time.Second, "400"},
-		{"headers that are too large", "GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Long: " + long + "\r\n\r\n", 5 * time.Second, "431"},
-		{"a body that is too large", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat(" ", 2_000_000), 10 * time.Second, "413"},
-		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 5 * time.Second, "400"},
-		{"two lengths", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 5 * time.Second, "400"},
-		{"another name, by a browser that was led here", "GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n", 5 * time.Second, "403"},
-		{"a page elsewhere", "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n\r\n", 5 * time.Second, "403"},
-		{"another method", "BREW /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 5 * time.Second, "405"},
-	}
-	for _, tt := range tests {
+		{"nothing at all", "", 0},
+		{"half a request line", "GET /v1/jo", 400},
+		{"headers that don't end", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nX-A: ", 0},
+		{"a body that does not come", post + "Content-Length: 100\r\n\r\n{", 400},
+		{"a chunk that does not come", post + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", 400},
+		{"no HTTP", "\x16\x03\x01\x02\x00\x01\r\n\r\n", 400},
+		{"no host", "GET /v1/jobs HTTP/1.1\r\n\r\n", 400},
+		{"two lengths", post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", 400},
+		{"headers of 64 KiB", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
+		{"a path of 64 KiB", "GET /v1/jobs/" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
+		{"a body of 2 MiB", post + "Connection: close\r\nContent-Length: 2097152\r\n\r\n" + `{"id":"` + strings.Repeat("x", 2<<20-7), 413},
+		{"a body of 2 MiB in chunks", post + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + `{"id":"` + strings.Repeat("x", 2<<20-7) + "\r\n0\r\n\r\n", 413},
+		{"JSON without a bottom", post + "Connection: close\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("[", 60000), 400},
+		{"no token", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 401},
+		{"a made-up token", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer acmee\r\nConnection: close\r\n\r\n", 401},
+		{"a token of another scheme", "GET /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Basic acme\r\nConnection: close\r\n\r\n", 401},
+		{"a token as a query", "GET /v1/jobs?token=acme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 401},
+		{"another method", "BREW /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405},
+		{"a tunnel", "CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\nConnection: close\r\n\r\n", 404},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			conn := s.dial(t, tt.within)
-			_, _ = io.WriteString(conn, tt.sends) // it may be cut off meanwhile
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if tt.status == "" && (line != "" || err == nil || strings.Contains(err.Error(), "timeout")) || tt.status != "" && !strings.Contains(line, " "+tt.status+" ") {
-				t.Errorf("got %q, %v; want %q", line, err, tt.status)
+			status, answer, hangsUp := s.say(tt.text)
+			if status != tt.status || !hangsUp {
+				t.Errorf("got %d, want %d; hangs up: %t\n%.300s", status, tt.status, hangsUp, answer)
 			}
-			other := s.dial(t, 5*time.Second)
-			_, _ = io.WriteString(other, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-			if line, err := bufio.NewReader(other).ReadString('\n'); !strings.Contains(line, " 200 ") {
-				t.Errorf("another caller: got %q, %v", line, err)
+			if strings.Contains(answer, "Access-Control") {
+				t.Errorf("lets other sites in: %s", answer)
 			}
 		})
 	}
 }
 
-// TestEnd: a stream of events does not keep the server from ending, and one address has the API, the pages and the probes.
-func TestEnd(t *testing.T) {
+// TestWithoutTokens: who means this machine is answered, and no browser that a page from elsewhere has led here.
+func TestWithoutTokens(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := newSite(t)
+	for _, tt := range []struct {
+		name, host, more string
+		want             int // 404: it is answered, of a job that is not there
+	}{
+		{"an address", s.addr, "", 404},
+		{"a name", "localhost:8424", "", 404},
+		{"over IPv6", "[::1]:8424", "", 404},
+		{"over IPv6, without a port", "[::1]", "", 404},
+		{"another name that leads here", "evil.example", "Sec-Fetch-Site: same-origin\r\n", 403},
+		{"a name that begins alike", "localhost.evil.example", "", 403},
+		{"an address of the network", "192.168.0.7:8424", "", 403},
+		{"a page elsewhere", "localhost", "Sec-Fetch-Site: cross-site\r\n", 403},
+	} {
+		status, answer, _ := s.say("POST /v1/jobs/a/cancel HTTP/1.1\r\nHost: " + tt.host + "\r\nConnection: close\r\n" + tt.more + "\r\n")
+		if status != tt.want {
+			t.Errorf("%s: got %d, want %d\n%.300s", tt.name, status, tt.want, answer)
+		}
+	}
 	for path, want := range map[string]string{"/v1/operations": "face-swap", "/": "No jobs here", "/livez": "ok", "/assets/page.css": "color-scheme"} {
-		if body := s.get(t, path); !strings.Contains(body, want) {
-			t.Errorf("%s: got %q", path, body)
+		if _, answer, _ := s.say("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, want) {
+			t.Errorf("%s: got %.300s", path, answer)
 		}
-	}
-	conn := s.dial(t, 20*time.Second)
-	body := `{"id":"a","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"x"}}}`
-	_, _ = fmt.Fprintf(conn, "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	_, _ = io.WriteString(conn, "GET /v1/jobs/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "event: job") {
-		if strings.Contains(lines.Text(), " 500 ") {
-			t.Fatal(lines.Text())
-		}
-	}
-	began := time.Now()
-	s.end(t)
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %s", took)
 	}
 }
 
-func (s *site) get(t *testing.T, path string) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.addr+path, nil)
-	if err != nil {
+// TestHealth: it lives without Redis, and is ready with it.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := newSiteWithin(t, usual, "acme")
+	get := func(path string) int {
+		status, _, _ := s.say("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		return status
+	}
+	if live, ready := get("/livez"), get("/readyz"); live != 200 || ready != 200 {
+		t.Errorf("got %d and %d", live, ready)
+	}
+	s.redis.Close()
+	if live, ready := get("/livez"), get("/readyz"); live != 200 || ready != 503 {
+		t.Errorf("without Redis: got %d and %d", live, ready)
+	}
+}
+
+// TestStop: a stream of events outlasts the limits of other requests, and ends when the server is stopped.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "acme")
+	body := `{"id":"a","operation":"text-to-video","body":{"end_seconds":5,"style":{"prompt":"x"}}}`
+	if status, answer, _ := s.say(post + "Connection: close\r\nContent-Length: " + "86" + "\r\n\r\n" + body); status != 202 {
+		t.Fatalf("got %d\n%s", status, answer)
+	}
+	conn := s.dial()
+	if _, err := io.WriteString(conn, "GET /v1/jobs/a/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer acme\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
+	began := time.Now()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "data: ") {
 	}
-	return string(body)
+	<-time.After(hasty.answer + hasty.request) // longer than any of the limits
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	for lines.Scan() {
+	}
+	if lines.Err() != nil || time.Since(began) < hasty.answer {
+		t.Errorf("the stream ended after %v with %v", time.Since(began), lines.Err())
+	}
 }

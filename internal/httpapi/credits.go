@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -101,6 +102,18 @@ func (a *API) reserve(ctx context.Context, h http.Header, c Caller, p purchase) 
 		Status: http.StatusTooManyRequests, Code: "budget", retryAfter: midnight.Sub(a.Now().UTC()) + time.Second,
 		Detail: fmt.Sprintf("the job is expected to cost %d credits, and %d of the token's %d a day (UTC) are left", price, left, *c.CreditsPerDay),
 	}
+}
+
+// giveBack gives back what was reserved for a job that was not accepted. Where it may have been, or another request of
+// its id was, what is reserved is settled by the record.
+func (a *API) giveBack(ctx context.Context, c Caller, job *tasks.Job) error {
+	if c.CreditsPerDay == nil {
+		return nil
+	}
+	if _, err := a.Client.Job(ctx, job.ID); !errors.Is(err, tasks.ErrNotFound) {
+		return nil
+	}
+	return a.Records.Settle(ctx, a.budget(c), purchaseOf(job).name, 0, true)
 }
 
 // price is what the operator says, else by the most that a second or an image of the operation has cost, else a guess.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -201,4 +202,61 @@ func TestBudgetOfTwoServers(t *testing.T) {
 	if accepted.Load() != 2 {
 		t.Errorf("%d jobs were accepted, at 50 credits each of 100", accepted.Load())
 	}
+}
+
+// TestNotAccepted: what failed before it was accepted is given back, and what may have been accepted is not.
+func TestNotAccepted(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	spent := func() int {
+		n, err := s.api.Records.Spent(t.Context(), s.api.budget(Caller{Name: "poor"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	caller, _ := s.api.Caller("poor")
+	job := &tasks.Job{Status: tasks.Status{ID: "a", Operation: "text-to-video"}, Epoch: 1}
+	if err := s.api.reserve(t.Context(), http.Header{}, caller, purchaseOf(job)); err != nil || spent() != 50 {
+		t.Fatalf("reserved %d, %v", spent(), err)
+	}
+	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 0 {
+		t.Errorf("not accepted: got %d, %v", spent(), err)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 50 {
+		t.Errorf("accepted: got %d, %v", spent(), err)
+	}
+}
+
+// TestLateLook: what somebody saw of a job before it had ended does not change what it has cost.
+func TestLateLook(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
+	b := s.api.budget(Caller{Name: "poor"})
+	for _, step := range []struct {
+		credits int
+		final   bool
+	}{{20, false}, {45, true}, {20, false}} {
+		if err := s.api.Records.Settle(t.Context(), b, "a", step.credits, step.final); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.api.Records.Spent(t.Context(), b); err != nil || n != 45 {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+// TestWhoHangsUp: a caller that is gone in the middle has handed in its job.
+func TestWhoHangsUp(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	gone := func(r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(ctx)
+	}
+	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""), gone)
+	s.want(200, "GET", "/v1/jobs/a", "poor", "")
 }

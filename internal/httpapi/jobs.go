@@ -36,7 +36,8 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(r.Context())
+	// Whoever hangs up has still asked for it: a job is not left half accepted.
+	ctx, cancel := within(context.WithoutCancel(r.Context()))
 	defer cancel()
 	fresh, err := tasks.NewJob(wanted, a.Now())
 	if err != nil {
@@ -56,7 +57,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, c Caller) error {
 	}
 	job, err := a.Client.Submit(ctx, wanted)
 	if err != nil {
-		return err // it may be accepted, or another request of this id: what is reserved is settled by its record
+		return errors.Join(err, a.giveBack(ctx, c, fresh))
 	}
 	w.Header().Set("Location", "/v1/jobs/"+job.ID)
 	writeJSON(w, status, job.View())
@@ -186,7 +187,7 @@ func (a *API) retry(w http.ResponseWriter, r *http.Request, c Caller) error {
 
 // retryFor sets credits aside for what it may buy.
 func (a *API) retryFor(ctx context.Context, h http.Header, c Caller, job *tasks.Job, recreate bool) (*tasks.Job, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := within(context.WithoutCancel(ctx))
 	defer cancel()
 	again := job.Clone()
 	if err := again.Retry(recreate, a.Now()); err != nil {

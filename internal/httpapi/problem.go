@@ -131,6 +131,9 @@ func (a *API) logged(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 		if r.Method == http.MethodGet && seen.status < http.StatusBadRequest {
 			level = slog.LevelDebug // whoever asks from time to time fills no log
 		}
+		if !a.Log.Enabled(r.Context(), level) {
+			return
+		}
 		// Not the query: it may hold a caller's own words.
 		a.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path, "status", seen.status, "took", a.Now().Sub(began).String())
 	}()

@@ -143,6 +143,7 @@ type Tokens struct {
 	stamp  stamp
 	byHash map[string]Caller
 	prices map[string]int
+	broken string // what is wrong with the file, as was logged
 }
 
 // lookAgain is how soon a changed file counts.
@@ -186,9 +187,14 @@ func (t *Tokens) fresh() {
 		return
 	}
 	t.looked = time.Now()
+	broken := ""
 	if err := t.read(); err != nil {
-		t.log.Error("the file of tokens can't be read: those from before count", "reason", err)
+		broken = err.Error()
 	}
+	if broken != "" && broken != t.broken { // once, not every second
+		t.log.Error("the file of tokens can't be read: those from before count", "reason", broken)
+	}
+	t.broken = broken
 }
 
 // Lookup returns whose token it is. Tokens are told apart by their hashes, so how long it takes tells nothing of them.

@@ -51,7 +51,7 @@ func (s *Store) Reserve(ctx context.Context, b Budget, job string, credits, limi
 
 var settle = redis.NewScript(`
 local had = redis.call('HGET', KEYS[1], ARGV[1])
-if not had then return 0 end
+if not had or redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HINCRBY', KEYS[1], ':total', tonumber(ARGV[2]) - tonumber(had))
 if ARGV[3] == '1' then redis.call('SREM', KEYS[2], ARGV[1]) end
@@ -59,7 +59,7 @@ return 1
 `)
 
 // Settle puts what a purchase has cost in the place of what was reserved for it; closed says that it will not change any
-// more. One without a reservation has none afterwards. May be repeated.
+// more, whatever somebody says who has looked earlier. One without a reservation has none afterwards. May be repeated.
 func (s *Store) Settle(ctx context.Context, b Budget, job string, credits int, closed bool) error {
 	if err := settle.Run(ctx, s.rdb, []string{b.reserved(), b.open()}, job, credits, closed).Err(); err != nil {
 		return fmt.Errorf("settle the credits of %s: %w", job, err)
