@@ -119,6 +119,8 @@ func (f *form) readHeader(number int, names []string) (*refusal, error) {
 			err := c.lead(path, f.operation, slices.Contains(names, "operation") || f.mapsTo("operation"))
 			if other := taken[c.path]; err == nil && other != "" {
 				err = fmt.Errorf("leads to %s, as column %s does: leave one out with --map '%s='", path, other, name)
+			} else if other := meets(taken, c.path); err == nil && other != "" {
+				err = fmt.Errorf("leads to %s, into or around where column %s leads: leave one out with --map '%s='", path, other, name)
 			}
 			if err != nil {
 				refused.problems = append(refused.problems, problem{Line: number, Column: name, Message: err.Error()})
@@ -137,6 +139,20 @@ func (f *form) readHeader(number int, names []string) (*refusal, error) {
 	}
 	refused.text = inColumns(refused.problems)
 	return refused, nil
+}
+
+// meets is the column whose cells would be written over by those of this path, or would write over them.
+func meets(taken map[string]string, path string) string {
+	for other, column := range taken {
+		above, below := other, path
+		if len(above) > len(below) {
+			above, below = below, above
+		}
+		if strings.HasPrefix(below, above+".") || strings.HasPrefix(below, above+"[") {
+			return column
+		}
+	}
+	return ""
 }
 
 func (f *form) mapsTo(path string) bool {

@@ -52,7 +52,7 @@ func newBatch(f form, to say) (*batch, error) {
 	return &batch{form: f, say: to, spool: s, progress: &count{}, seen: map[uint64]sighting{}, operations: map[string]int{}, warnings: map[string]*warning{}}, nil
 }
 
-func (b *batch) close() { _ = b.spool.file.Close() }
+func (b *batch) close() { b.spool.close() }
 
 // A checked row is an entry or is refused.
 type checked struct {
@@ -209,15 +209,20 @@ type row struct {
 	refused *refusal // what could not even be read
 }
 
-// eachBlock reads rows of either kind.
+// eachBlock reads rows of either kind, in blocks of up to size and of about blockBytes.
 func (f *form) eachBlock(r io.Reader, size int, do func([]row) error) error {
 	var block []row
+	bytes := 0
 	each := func(r row) error {
-		if block = append(block, r); len(block) < size {
+		bytes += len(r.text)
+		for _, cell := range r.cells {
+			bytes += len(cell)
+		}
+		if block = append(block, r); len(block) < size && bytes < blockBytes {
 			return nil
 		}
 		rows := block
-		block = nil
+		block, bytes = nil, 0
 		return do(rows)
 	}
 	var err error

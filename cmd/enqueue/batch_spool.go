@@ -87,10 +87,13 @@ func newSpool() (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoSpace, err)
 	}
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
+	_ = os.Remove(file.Name()) // where that is not possible while it is open, close does it
 	return &spool{file: file, to: bufio.NewWriterSize(file, 1<<18)}, nil
+}
+
+func (s *spool) close() {
+	_ = s.file.Close()
+	_ = os.Remove(s.file.Name())
 }
 
 func (s *spool) add(text []byte) error {
@@ -101,7 +104,10 @@ func (s *spool) add(text []byte) error {
 	return nil
 }
 
-// blocks gives the entries in blocks of up to size, with the number of entries before each.
+// blockBytes bounds a block: lines may be long.
+const blockBytes = 1 << 20
+
+// blocks gives the entries in blocks of up to size, and of about blockBytes, with the number of entries before each.
 func (s *spool) blocks(size int, do func(before int, entries []entry) error) error {
 	if err := s.to.Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errNoSpace, err)
@@ -110,26 +116,34 @@ func (s *spool) blocks(size int, do func(before int, entries []entry) error) err
 		return fmt.Errorf("read the checked lines again: %w", err)
 	}
 	from := bufio.NewReaderSize(s.file, 1<<18)
-	for before := 0; before < s.lines; before += size {
-		entries := make([]entry, min(size, s.lines-before))
-		for i := range entries {
-			length, err := binary.ReadUvarint(from)
+	for before := 0; before < s.lines; {
+		entries := make([]entry, 0, min(size, s.lines-before))
+		for left := blockBytes; left > 0 && len(entries) < cap(entries); {
+			e, length, err := nextEntry(from)
 			if err != nil {
 				return fmt.Errorf("read the checked lines again: %w", err)
 			}
-			text := make([]byte, length)
-			if _, err := io.ReadFull(from, text); err != nil {
-				return fmt.Errorf("read the checked lines again: %w", err)
-			}
-			if entries[i], err = readEntry(text); err != nil {
-				return fmt.Errorf("read the checked lines again: %w", err)
-			}
+			entries, left = append(entries, e), left-length
 		}
 		if err := do(before, entries); err != nil {
 			return err
 		}
+		before += len(entries)
 	}
 	return nil
+}
+
+func nextEntry(from *bufio.Reader) (e entry, length int, err error) {
+	size, err := binary.ReadUvarint(from)
+	if err != nil {
+		return e, 0, err
+	}
+	text := make([]byte, size)
+	if _, err := io.ReadFull(from, text); err != nil {
+		return e, 0, err
+	}
+	e, err = readEntry(text)
+	return e, len(text), err
 }
 
 // each gives the entries one by one.
