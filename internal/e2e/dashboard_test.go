@@ -224,7 +224,7 @@ func TestQueueDeletedFromTheDashboard(t *testing.T) {
 	f := newFleet(t, "--render", "10ms")
 	f.startWorker(seldom)
 	b := f.board()
-	all := []string{"hourglass-cleanup", "hourglass-create", "hourglass-download", "hourglass-poll"}
+	all := []string{"hourglass-cleanup", "hourglass-create", "hourglass-download", "hourglass-notify", "hourglass-poll"}
 	f.eventually("the queues are listed before there is any job", func() bool { return slices.Equal(b.queues(), all) })
 	f.put("/_fake/behavior", `{"error":"no_source_face"}`)
 	f.order("j1")
