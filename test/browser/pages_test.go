@@ -49,7 +49,7 @@ func TestPages(t *testing.T) {
 
 	t.Run("a job that goes on", func(t *testing.T) {
 		page.Do(t, chromedp.Navigate(pages))
-		post(t, pages+"/v1/jobs", `{"id":"by_http","operation":"text-to-video","body":{"name":"[fake render=3s]","end_seconds":5,"style":{"prompt":"x"}}}`)
+		post(t, pages+"/v1/jobs", `{"id":"by_http","operation":"text-to-video","body":{"name":"[fake render=8s]","end_seconds":5,"style":{"prompt":"x"}}}`)
 		page.Do(t, chromedp.Navigate(pages+"/jobs/by_http"))
 		page.Loads(t, `document.querySelector("progress")?.value >= 0`)
 		page.Shoot(t, "pages-progress")
