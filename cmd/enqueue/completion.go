@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"io"
 	"os"
@@ -20,12 +21,25 @@ import (
 func showCompletion(c *cli.Command) {
 	c.Hidden = false
 	c.Usage = "print the script that completes commands, flags, operations and the ids of jobs, for bash, zsh, fish or pwsh"
-	c.Description = `In ~/.bashrc, with the bash-completion package:
+	for _, shell := range c.Commands {
+		if shell.Name == "bash" {
+			shell.Action = printBash // the library's script would run what stands on the line
+		}
+	}
+	c.Description = `In ~/.bashrc:
 
    source <(enqueue completion bash)
 
 In ~/.zshrc after compinit: source <(enqueue completion zsh). For fish: enqueue completion fish > ~/.config/fish/completions/enqueue.fish.
 The ids of the last 50 jobs are asked of Redis, within a second; without an answer none are offered.`
+}
+
+//go:embed completion.bash
+var bashScript string
+
+func printBash(_ context.Context, c *cli.Command) error {
+	_, err := fmt.Fprint(c.Root().Writer, bashScript)
+	return err
 }
 
 // completeCommand offers the commands, and those of operations.

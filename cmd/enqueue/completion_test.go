@@ -125,21 +125,23 @@ func TestCompletionInBash(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "enqueue"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
-	// What the bash-completion package does, as far as the script asks for it.
 	const script = `set -u
 source <(enqueue completion bash)
-_get_comp_words_by_ref() { cur="${COMP_WORDS[COMP_CWORD]}"; }
-try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; __enqueue_bash_autocomplete; echo "${COMPREPLY[*]-}"; }
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; _enqueue; echo "${COMPREPLY[*]-}"; }
 try enqueue stat
 try enqueue status ord
 try enqueue face-sw
 try enqueue face-swap --assets.v
 try enqueue list --state un
+try enqueue text-to-video --aspect_ratio 1
+touched=$(mktemp -u)
+try enqueue submit text-to-video --set 'x=$(touch '"$touched"')' '>' "$touched" --pri
+[[ ! -e $touched ]] || echo "the line was run"
 `
 	command := exec.CommandContext(t.Context(), bash, "-c", script) //nolint:gosec // the test's own
 	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "REDIS_URL="+url)
 	out, err := command.CombinedOutput()
-	want := "status\norder-4711\nface-swap face-swap-photo\n--assets.video_file_path --assets.video_source\nunknown\n"
+	want := "status\norder-4711\nface-swap face-swap-photo\n--assets.video_file_path --assets.video_source\nunknown\n16:9 1:1\n--priority\n"
 	if err != nil || string(out) != want {
 		t.Errorf("got %s, %v; want %s", out, err, want)
 	}

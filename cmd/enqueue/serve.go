@@ -122,7 +122,7 @@ servers notice within a second. Credits are counted from midnight to midnight UT
 			tokensFlag(),
 			&cli.StringFlag{Name: "name", Required: true, Usage: "what to call it, a `NAME`"},
 			&cli.StringFlag{Name: "tenant", Required: true, Usage: "whose jobs it is about, a `NAME`; '*' for those of all"},
-			&cli.StringSliceFlag{Name: "scope", Aliases: []string{"scopes"}, Usage: "what it may do: `SCOPES` of submit, read, cancel, retry; all if not given"},
+			&cli.StringSliceFlag{Name: "scope", Aliases: []string{"scopes"}, Usage: "what it may do: `SCOPES` of submit, read, cancel, retry and notify, separated by commas; all but notify if not given"},
 			&cli.IntFlag{Name: "credits-per-day", Usage: "how many `CREDITS` its jobs may cost a day; any number if not given"},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {

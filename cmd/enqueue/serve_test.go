@@ -61,7 +61,7 @@ func TestToken(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil { //nolint:gosec // so that a server of another user may read it
 		t.Fatal(err)
 	}
-	if said, code := token("--name", "shop", "--tenant", "acme"); code != exitUsage || !strings.Contains(said, "twice") {
+	if said, code := token("--name", "shop", "--tenant", "acme"); code != exitUsage || !strings.Contains(said, "choose another name") {
 		t.Errorf("the name again: exit %d, %s", code, said)
 	}
 	if said, code := token("--name", "x", "--tenant", "acme", "--scopes", "write"); code != exitUsage || !strings.Contains(said, "write") {

@@ -42,6 +42,7 @@ func rows() []string {
 	rows := []string{
 		"| `MAGIC_HOUR_API_KEY` | the API's key; required. No flag: flags show in the list of processes | |",
 		"| `MAGIC_HOUR_WEBHOOK_SECRET` | secret of the webhook at Magic Hour, or several with commas while it is rotated; without it nothing is served at `/webhooks/magichour`. No flag | |",
+		"| `HOURGLASS_CALLBACK_SECRET` | signs the notices that jobs want posted to a URL ([docs/notices.md](docs/notices.md)): `whsec_` and base64 of 24 to 64 bytes, or several with commas while it is rotated; without it those notices wait. No flag | |",
 		"| `AWS_*` | keys, region, endpoint (`AWS_ENDPOINT_URL_S3`) and all else, as the AWS SDK reads them | |",
 		"| `OTEL_*` | `OTEL_EXPORTER_OTLP_ENDPOINT` is where OpenTelemetry traces go, over OTLP/HTTP, such as `http://127.0.0.1:4318`; unset: there are none. The others as the OpenTelemetry SDK reads them; `enqueue` heeds them, too, and `TRACEPARENT` | |",
 	}

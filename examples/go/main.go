@@ -19,6 +19,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) != 2 {
+		_, _ = fmt.Fprintln(os.Stderr, "want the id of the job: REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/go order-4711")
+		os.Exit(2) //nolint:gocritic // nothing has begun
+	}
 	if err := run(ctx, os.Getenv("REDIS_URL"), os.Args[1]); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

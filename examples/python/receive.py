@@ -13,6 +13,8 @@ import os
 import sys
 import time
 
+if len(sys.argv) != 2 or "HOURGLASS_CALLBACK_SECRET" not in os.environ:
+    sys.exit(__doc__)
 KEY = base64.b64decode(os.environ["HOURGLASS_CALLBACK_SECRET"].removeprefix("whsec_"))
 TOLERANCE = 300  # seconds
 LONGEST = 1 << 20
@@ -25,14 +27,19 @@ def is_genuine(headers, body):
     if not stamp.isdigit() or abs(time.time() - int(stamp)) > TOLERANCE:
         return False
     signed = f"{headers.get('webhook-id')}.{stamp}.".encode() + body
-    want = "v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
-    return any(hmac.compare_digest(want, given) for given in headers.get("webhook-signature", "").split())
+    want = b"v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest())
+    return any(hmac.compare_digest(want, given.encode()) for given in headers.get("webhook-signature", "").split())
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
+    timeout = 15  # seconds, for a caller that says nothing
+
     def do_POST(self):
-        length = int(self.headers.get("content-length", 0))
-        body = self.rfile.read(min(length, LONGEST))
+        length = self.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > LONGEST:
+            self.send_error(400)
+            return
+        body = self.rfile.read(int(length))
         if not is_genuine(self.headers, body):
             self.send_error(401)
             return

@@ -69,6 +69,8 @@ def watch(job_id):
 
 
 def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     job_id, operation, body = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     try:
         submit(job_id, operation, body, metadata={"from": "python"})

@@ -151,7 +151,7 @@ func TestGuard(t *testing.T) {
 	if err := sender(t, "localhost:1").Send(t.Context(), "http://localhost"+port, "msg_1", nil, time.Now()); !errors.Is(err, ErrRefused) {
 		t.Errorf("another port: got %v", err)
 	}
-	for _, bad := range []string{"http://x/y", "*.internal", "::ffff:10.0.0.0/104"} {
+	for _, bad := range []string{"http://x/y", "*.internal", "localhost:x", "::ffff:10.0.0.0/104"} {
 		if _, err := ParseAllow(bad); err == nil {
 			t.Errorf("%s among the networks: want an error", bad)
 		}

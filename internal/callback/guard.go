@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -35,6 +36,11 @@ func ParseAllow(list string) (Allow, error) {
 		}
 		if strings.ContainsAny(text, "/@ ?#*") {
 			return a, fmt.Errorf("%q: want networks such as 10.1.0.0/16, or hosts such as receiver.internal or localhost:8080", text)
+		}
+		if _, port, found := strings.Cut(text, ":"); found {
+			if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+				return a, fmt.Errorf("%q: want a host, or a host and the number of a port, such as localhost:8080", text)
+			}
 		}
 		a.hosts = append(a.hosts, text)
 	}

@@ -80,9 +80,8 @@ func TestCompletion(t *testing.T) {
 	}
 	// The words before the cursor, the one at it, and something that must be offered.
 	const script = `
-_get_comp_words_by_ref() { :; } # of the package bash-completion; the script reads COMP_WORDS itself
 source <(enqueue completion bash)
-try() { COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); COMPREPLY=(); __enqueue_bash_autocomplete; echo "${COMPREPLY[*]}"; }
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); COMPREPLY=(); _enqueue; echo "${COMPREPLY[*]}"; }
 try enqueue ba
 try enqueue submit lip
 try enqueue schema face-swap-

@@ -126,6 +126,9 @@ func pages(api *httpapi.API, c Config) http.Handler {
 			if caller.May(httpapi.Retry) {
 				v.Retry = func(ctx context.Context, job *tasks.Job) error { return inWords(api.RetryFor(ctx, caller, job)) }
 			}
+			if c.Tokens == nil {
+				v.Name = "" // there is nobody to log out
+			}
 			return v, known && caller.May(httpapi.Read)
 		},
 		Open: func(ctx context.Context, o tasks.Output) (io.ReadCloser, error) { return c.Files.Open(ctx, o.URL) },

@@ -105,14 +105,16 @@ func decode(r *http.Request, into any) error {
 	if err == nil {
 		return nil
 	}
-	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body: " + strings.TrimPrefix(err.Error(), "json: ")}
+	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the request: " + strings.TrimPrefix(err.Error(), "json: ")}
 	var wrong *json.UnmarshalTypeError
 	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
 	switch {
 	case unknown:
 		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
 		p.Errors = []tasks.Problem{{Path: strings.Trim(name, `"`), Message: "unknown field: GET /v1/openapi.json says what there is"}}
-	case errors.As(err, &wrong) && wrong.Field != "":
+	case errors.As(err, &wrong) && wrong.Field == "":
+		p.Detail = "want a JSON object, not a " + wrong.Value
+	case errors.As(err, &wrong):
 		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
 		p.Errors = []tasks.Problem{{Path: wrong.Field, Message: "must not be a " + wrong.Value}}
 	}

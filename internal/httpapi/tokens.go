@@ -115,7 +115,7 @@ func (f TokenFile) check(path string) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		if names[c.Name] || hashes[c.SHA256] {
-			return fmt.Errorf("%s: token %s: its name or sha256 stands there twice", path, c.Name)
+			return fmt.Errorf("%s: there are two tokens of the name %s, or with its sha256: choose another name", path, c.Name)
 		}
 		names[c.Name], hashes[c.SHA256] = true, true
 	}

@@ -56,7 +56,7 @@ func TestTokenFiles(t *testing.T) {
 		`{"v":1,"tokens":[{"name":"a","sha256":"` + hash + `","tenant":""}]}`:                                                    "tenant",
 		`{"v":1,"tokens":[{"name":"a","sha256":"` + hash + `","tenant":"x","scopes":["write"]}]}`:                                `scope "write"`,
 		`{"v":1,"tokens":[{"name":"a","sha256":"` + hash + `","tenant":"x","credits_per_day":-1}]}`:                              "credits_per_day",
-		`{"v":1,"tokens":[{"name":"a","sha256":"` + hash + `","tenant":"x"},{"name":"b","sha256":"` + hash + `","tenant":"x"}]}`: "twice",
+		`{"v":1,"tokens":[{"name":"a","sha256":"` + hash + `","tenant":"x"},{"name":"b","sha256":"` + hash + `","tenant":"x"}]}`: "choose another name",
 	} {
 		path := filepath.Join(t.TempDir(), "tokens.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -45,7 +45,7 @@ func (s *Store) Announce(ctx context.Context, state string, d time.Duration, job
 	}
 	at, err := announce.Run(ctx, s.rdb, []string{deadlines, stateKey(state)}, args...).Int64Slice()
 	if err != nil {
-		return nil, fmt.Errorf("announce %d jobs as %s, the first %s: %w", len(jobs), state, jobs[0], err)
+		return nil, fmt.Errorf("announce %s and what comes with it: %w", jobs[0], err)
 	}
 	entered := make([]Moment, len(at))
 	for i := range at {
