@@ -55,7 +55,7 @@ func testDemo(t *testing.T, dir string) {
 		if s.failsWith != "" {
 			states = "pending rendering failed"
 		}
-		if got := statesOf(out.String(), s.operation); got != states {
+		if got := statesOf(out.String(), s.operation); !passes(got, states) {
 			t.Errorf("%s went through %s, want %s", s.operation, got, states)
 		}
 	}
@@ -73,6 +73,21 @@ func testDemo(t *testing.T, dir string) {
 	if t.Failed() {
 		t.Log(out.String())
 	}
+}
+
+// passes reports whether the states that were seen are those of the road, from its begin to its end. On a busy machine
+// whoever watches may miss one that lasts for milliseconds.
+func passes(got, road string) bool {
+	seen, all := strings.Fields(got), strings.Fields(road)
+	if len(seen) < 2 || seen[0] != all[0] || seen[len(seen)-1] != all[len(all)-1] {
+		return false
+	}
+	for _, state := range all {
+		if len(seen) > 0 && seen[0] == state {
+			seen = seen[1:]
+		}
+	}
+	return len(seen) == 0
 }
 
 // statesOf returns the states of an operation's job, in the order of their lines.
