@@ -41,8 +41,9 @@ func outages() []outage {
 	}
 }
 
-// slowCopies lets a file be copied for a second and a half.
-const slowCopies = `{"output_size":150000,"body":"slow","rate":100000}`
+// slowCopies lets a file be copied for a second and a half. That a project is deleted is said, and not left to a 404, which
+// a cleanup that could not save its DELETE would wait out for ten minutes.
+const slowCopies = `{"output_size":150000,"body":"slow","rate":100000,"deleted_as":"disabled"}`
 
 // TestAway takes away each part that a fleet needs while jobs stand everywhere on the road:
 // readiness names the part, the log stays readable, and when the part is back all jobs end as if
