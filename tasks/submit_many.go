@@ -25,7 +25,8 @@ type Submission struct {
 }
 
 // CheckMany says what SubmitMany would, in two round trips, and writes nothing. jobs are as NewJob makes them.
-func (c *Client) CheckMany(ctx context.Context, jobs []*Job) ([]Submission, error) {
+func (c *Client) CheckMany(ctx context.Context, jobs []*Job) (found []Submission, err error) {
+	defer markRedis(ctx, &err)
 	ids := make([]string, len(jobs))
 	for i, job := range jobs {
 		ids[i] = job.ID
@@ -34,7 +35,7 @@ func (c *Client) CheckMany(ctx context.Context, jobs []*Job) ([]Submission, erro
 	if err != nil {
 		return nil, err
 	}
-	found := make([]Submission, len(jobs))
+	found = make([]Submission, len(jobs))
 	var waiting []int // to be created: is the task that does it there?
 	for i, text := range texts {
 		if text == nil {
@@ -87,6 +88,14 @@ const submitters = 128
 // record, and that before its task.
 func (c *Client) SubmitMany(ctx context.Context, jobs []*Job) []Submission {
 	made := make([]Submission, len(jobs))
+	if len(jobs) == 0 {
+		return made
+	}
+	defer func() {
+		for i := range made {
+			markRedis(ctx, &made[i].Err)
+		}
+	}()
 	ids, creations := make([]string, len(jobs)), make([]*records.Creation, len(jobs))
 	trace := c.trace(ctx)
 	for i, job := range jobs {

@@ -39,8 +39,8 @@ func TestCSV(t *testing.T) {
 		{"a default is for those that have none", "id,style.prompt,end_seconds\na,x,\nb,,7\n", append(t2v, "--set", "end_seconds=5", "--set", "style.prompt=y, z"), []string{
 			`{"id":"a","body":{"end_seconds":5,"style":{"prompt":"x"}}}`, `{"id":"b","body":{"end_seconds":7,"style":{"prompt":"y, z"}}}`,
 		}},
-		{"ids by the line", "style.prompt,end_seconds\n\"x\ny\",5\nz,5\n", append(t2v, "--id-prefix", "june"), []string{
-			`{"id":"june-2","body":{"end_seconds":5,"style":{"prompt":"x\ny"}}}`, `{"id":"june-4","body":{"end_seconds":5,"style":{"prompt":"z"}}}`,
+		{"ids by the number of the job", "style.prompt,end_seconds\n\"x\ny\",5\nz,5\n", append(t2v, "--id-prefix", "june"), []string{
+			`{"id":"june-1","body":{"end_seconds":5,"style":{"prompt":"x\ny"}}}`, `{"id":"june-2","body":{"end_seconds":5,"style":{"prompt":"z"}}}`,
 		}},
 	}
 	for _, tt := range tests {

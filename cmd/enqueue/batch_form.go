@@ -36,7 +36,7 @@ func formFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "map", Usage: "read a column of CSV as another one, `COLUMN=PATH`, or leave it out, COLUMN="},
 		&cli.StringFlag{Name: "operation", Usage: "the operation of lines that name none, a `NAME`"},
 		&cli.StringSliceFlag{Name: "set", Usage: "set a field of the body of lines that have none there, `PATH=VALUE`, as with submit"},
-		&cli.StringFlag{Name: "id-prefix", Usage: "give line 7, if it has no id, the id `PREFIX`-7, so that the same file can be submitted again; another file needs another prefix"},
+		&cli.StringFlag{Name: "id-prefix", Usage: "give the 7th job, if it has no id, the id `PREFIX`-7, so that the same file can be submitted again; another file needs another prefix"},
 	}
 }
 

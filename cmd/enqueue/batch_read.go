@@ -116,7 +116,7 @@ func (b *batch) checkRow(r row, c *checked) error {
 		return err
 	}
 	if c.Named = l.ID != "" || b.form.idPrefix != ""; l.ID == "" && c.Named {
-		l.ID = b.form.idPrefix + "-" + strconv.Itoa(r.number)
+		l.ID = b.form.idPrefix + "-" + strconv.Itoa(r.nth)
 	}
 	given := l.Body
 	body, named, wrong := b.standIn(l.Operation, given)
@@ -204,6 +204,7 @@ func (b *batch) meet(number int, job *tasks.Job) (first sighting, stands bool, e
 // A row is one job of a file, as it is written there.
 type row struct {
 	number  int      // of the line where it begins, from 1
+	nth     int      // among the rows, from 1: blank lines and line breaks in cells come and go
 	text    []byte   // a line of JSON
 	cells   []string // a row of CSV
 	refused *refusal // what could not even be read
@@ -212,8 +213,10 @@ type row struct {
 // eachBlock reads rows of either kind, in blocks of up to size and of about blockBytes.
 func (f *form) eachBlock(r io.Reader, size int, do func([]row) error) error {
 	var block []row
-	bytes := 0
+	bytes, nth := 0, 0
 	each := func(r row) error {
+		nth++
+		r.nth = nth
 		bytes += len(r.text)
 		for _, cell := range r.cells {
 			bytes += len(cell)

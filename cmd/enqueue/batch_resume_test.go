@@ -70,14 +70,14 @@ func firstLines(text string, n int) string {
 	return strings.Join(strings.SplitAfter(text, "\n")[:n], "")
 }
 
-// TestIDPrefix: lines without an id are no new jobs when they come again.
+// TestIDPrefix: lines without an id are no new jobs when they come again, whatever blank lines there are by then.
 func TestIDPrefix(t *testing.T) {
 	t.Parallel()
 	m, url := start(t)
 	text := clip + "\n\n" + voice + "\n" + voice + "\n"
-	for range 2 {
+	for _, text := range []string{text, text, "\n" + strings.ReplaceAll(text, "\n", "\n\n")} {
 		out, said, code := enqueue(t, url, text, "batch", "-", "--id-prefix", "june")
-		if code != 0 || out != "clip\njune-3\njune-4\n" {
+		if code != 0 || out != "clip\njune-2\njune-3\n" {
 			t.Errorf("exit %d, %s%s", code, out, said)
 		}
 	}

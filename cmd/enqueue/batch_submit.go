@@ -101,14 +101,17 @@ func (s *submission) inBlocks(ctx context.Context, do func(ctx context.Context, 
 
 // wait returns the answers, or why there are none.
 func (b block) wait() ([]answer, error) {
-	if b.ctx.Err() == nil {
-		select {
-		case answers := <-b.done:
-			return answers, nil
-		case <-b.ctx.Done():
-		}
+	select {
+	case answers := <-b.done:
+		return answers, nil
+	case <-b.ctx.Done():
 	}
-	return nil, context.Cause(b.ctx)
+	select { // they may have come in time, and waited for whoever reads the ids
+	case answers := <-b.done:
+		return answers, nil
+	default:
+		return nil, context.Cause(b.ctx)
+	}
 }
 
 // withFiles puts what is known of local files by now into an entry that names some.
