@@ -85,6 +85,10 @@ type Unsent struct {
 
 	// GivenUp are the ways by which it was tried for long enough. Whoever runs the archived task tries once more.
 	GivenUp []Way `json:"given_up,omitempty"`
+
+	// Again is how often tasks of it were left in the hands of nobody: their ids are taken, and those that follow have
+	// others.
+	Again int `json:"again,omitempty"`
 }
 
 // Announce adds the notices of what has become of a job since before, and returns them all: also those that only the
@@ -132,6 +136,16 @@ func (j *Job) ToTell(notice string, way Way) (Notice, bool) {
 	return Notice{}, false
 }
 
+// TellAgain gives the tasks of a notice new ids.
+func (j *Job) TellAgain(notice string) {
+	j.Unsent = slices.Clone(j.Unsent)
+	for i := range j.Unsent {
+		if j.Unsent[i].Notice.ID == notice {
+			j.Unsent[i].Again++
+		}
+	}
+}
+
 // Told takes a way off what is still to be told of a notice.
 func (j *Job) Told(notice string, way Way) { j.without(notice, way, false) }
 
@@ -162,7 +176,7 @@ func (j *Job) Notifications() []Payload {
 	for _, u := range j.Unsent {
 		for _, way := range u.To {
 			h := Header{V: Version, JobID: j.ID, Epoch: j.Epoch, Operation: j.Operation, Trace: j.Trace}
-			all = append(all, &Notification{Header: h, Notice: u.Notice.ID, To: way})
+			all = append(all, &Notification{Header: h, Notice: u.Notice.ID, To: way, Again: u.Again})
 		}
 	}
 	return all

@@ -112,6 +112,7 @@ type Notification struct {
 	Header
 	Notice string `json:"notice"` // its id
 	To     Way    `json:"to"`
+	Again  int    `json:"again,omitempty"` // see Unsent
 }
 
 // Stage returns StageNotify.
@@ -164,7 +165,11 @@ func (p *Cleanup) Options() []asynq.Option {
 // Options of a notification allow for one call. Its id has no epoch: a notice stays to be told, whatever becomes of the
 // job.
 func (p *Notification) Options() []asynq.Option {
-	return options(StageNotify, p.JobID+":notify:"+p.Notice+":"+string(p.To), createRetries, time.Minute)
+	id := p.JobID + ":notify:" + p.Notice + ":" + string(p.To)
+	if p.Again > 0 {
+		id += "~" + strconv.Itoa(p.Again)
+	}
+	return options(StageNotify, id, createRetries, time.Minute)
 }
 
 func options(s Stage, id string, retries int, timeout time.Duration) []asynq.Option {
@@ -196,7 +201,7 @@ func NewTask(p Payload) (*asynq.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asynq.NewTaskWithHeaders(p.Stage().Type(), body, p.Head().Trace.headers(), p.Options()...), nil
+	return asynq.NewTaskWithHeaders(p.Stage().Type(), body, p.Head().Trace.Headers(), p.Options()...), nil
 }
 
 // encode writes compact JSON as it will be shown: without a newline, and with < and & as they are.

@@ -40,7 +40,7 @@ func sampleJob() *Job {
 		Inputs:   []Input{{Ref: "s3://bucket/in.png", Type: "image", ETag: "e", Size: 5, Content: "c", FilePath: "api-assets/x/in.png", UploadedAt: epoch}},
 		Trace:    Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "vendor=1", Create: "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"},
 	}
-	job.Unsent = []Unsent{{Notice: sampleNotice(job), To: []Way{WayTask, WayStream}, GivenUp: []Way{WayURL}}}
+	job.Unsent = []Unsent{{Notice: sampleNotice(job), To: []Way{WayTask, WayStream}, GivenUp: []Way{WayURL}, Again: 1}}
 	return job
 }
 
@@ -55,7 +55,7 @@ func samplePayloads() map[string]Payload {
 		"poll":     &Poll{Header: h, ProjectID: "cmp1", N: 3, Status: "rendering"},
 		"download": &Download{Header: h, ProjectID: "cmp1"},
 		"cleanup":  &Cleanup{Header: h, ProjectID: "cmp1"},
-		"notify":   &Notification{Header: h, Notice: "msg_1", To: WayURL},
+		"notify":   &Notification{Header: h, Notice: "msg_1", To: WayURL, Again: 1},
 	}
 }
 

@@ -38,11 +38,9 @@ func traceOf(headers map[string]string) Trace {
 	return t
 }
 
-// Headers are those of a task that belongs to the trace.
-func (t Trace) Headers() map[string]string { return t.headers() }
-
-// headers are those of a task. They are never nil, so that whoever enqueues the task can add to them.
-func (t Trace) headers() map[string]string {
+// Headers are those of a task that belongs to the trace. They are never nil, so that whoever enqueues the task can add to
+// them.
+func (t Trace) Headers() map[string]string {
 	headers := map[string]string{}
 	if t.Parent != "" {
 		headers[traceParent] = t.Parent

@@ -223,8 +223,14 @@ func TestNotAccepted(t *testing.T) {
 	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 0 {
 		t.Errorf("not accepted: got %d, %v", spent(), err)
 	}
-	s.want(202, "POST", "/v1/jobs", "poor", video("a", ""))
-	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 50 {
+	if _, err := s.client.Submit(t.Context(), tasks.Request{ID: "a", Operation: "text-to-video", Body: []byte(`{"end_seconds":5,"style":{"prompt":"x"}}`), Options: tasks.Options{Tenant: "acme"}}); err != nil {
+		t.Fatal(err) // as a Redis would that wakes up
+	}
+	s.change("a", func(j *tasks.Job) { j.State, j.ProjectID, j.CreditsCharged = tasks.Rendering, "p", 30 })
+	if err := s.api.settle(t.Context(), caller, s.api.budget(caller)); err != nil || spent() != 30 {
+		t.Errorf("accepted late: got %d, %v", spent(), err)
+	}
+	if err := s.api.giveBack(t.Context(), caller, job); err != nil || spent() != 30 {
 		t.Errorf("accepted: got %d, %v", spent(), err)
 	}
 }

@@ -61,28 +61,46 @@ func (p *Pipeline) notifyAll(ctx context.Context, job *tasks.Job) {
 	}
 }
 
-// sweepNotices looks at a job that has nothing left to do but to be told of. Its tasks were enqueued just now, unless
-// they are there. One that was archived, by hand or by the queue, is given up.
+// sweepNotices sees to it that what is to be told of a job has tasks that will do so.
 func (p *Pipeline) sweepNotices(ctx context.Context, r *record) error {
 	for _, payload := range r.job.Notifications() {
 		n, _ := payload.(*tasks.Notification)
-		info, err := p.inspector.GetTaskInfo(n.Stage().Queue(), tasks.TaskID(n))
-		if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-			continue // it has just run
-		}
-		if err != nil {
+		if err := p.sweepNotice(ctx, r, n); err != nil {
 			return err
 		}
-		if notice, left := r.job.ToTell(n.Notice, n.To); left && info.State == asynq.TaskStateArchived {
-			if err := p.leaveUntold(ctx, r, notice, n.To, "its task was archived: "+info.LastErr); err != nil {
-				return err
-			}
-		}
 	}
-	if !r.job.Untold() {
+	p.notifyAll(ctx, r.job)
+	return nil
+}
+
+// sweepNotice looks at the task that holds the id of a notification. One that was archived, by hand or by the queue, is
+// given up; one that nobody holds, and nobody takes back, is followed by one of another id.
+func (p *Pipeline) sweepNotice(ctx context.Context, r *record, n *tasks.Notification) error {
+	info, err := p.inspector.GetTaskInfo(n.Stage().Queue(), tasks.TaskID(n))
+	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
 		return nil
 	}
-	return p.records.SetDeadline(ctx, r.job.ID, grace)
+	if err != nil {
+		return err
+	}
+	notice, left := r.job.ToTell(n.Notice, n.To)
+	switch {
+	case !left:
+		return nil
+	case info.State == asynq.TaskStateArchived:
+		return p.leaveUntold(ctx, r, notice, n.To, "its task was archived: "+info.LastErr)
+	case info.State != asynq.TaskStateActive:
+		return nil
+	}
+	leased, err := p.records.Leased(ctx, info.Queue, info.ID)
+	if leased || err != nil {
+		return err
+	}
+	_, err = p.update(ctx, r, func(job *tasks.Job) outcome {
+		job.TellAgain(n.Notice)
+		return outcome{}
+	})
+	return err
 }
 
 // notify tells one notice by one way. What was told already is not there any more.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -468,6 +469,45 @@ func TestNobodyServedNotices(t *testing.T) {
 		t.Errorf("left to be told %v, warnings %v, observed %v", job.Untold(), job.Warnings, seen.notified)
 	}
 	w.runByHand(t)
+}
+
+// TestOrphanedNotice: a notification in the hands of nobody, as a failover may leave it, is followed by another one.
+func TestOrphanedNotice(t *testing.T) {
+	t.Parallel()
+	w, r := toldWorld(t, magichourtest.Options{})
+	w.submit(r)
+	w.runRoad()
+	for _, info := range w.notifications() {
+		w.activate(info)
+	}
+	w.sweep()
+	if len(w.notifications()) != 3 {
+		t.Fatalf("%d notifications wait", len(w.notifications()))
+	}
+	_, _ = w.tell(time.Minute)
+	w.checkTold(w.job("images"))
+}
+
+// TestStoppedWhileTelling: a worker that is told to stop gives nothing up, and blames nobody.
+func TestStoppedWhileTelling(t *testing.T) {
+	t.Parallel()
+	w, r := toldWorld(t, magichourtest.Options{})
+	w.submit(r)
+	w.runRoad()
+	w.forward(25 * time.Hour) // to fail now would be for good
+	for _, info := range w.notifications() {
+		if !strings.HasSuffix(info.ID, ":url") {
+			continue
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		w.receiver.answers(func(http.ResponseWriter) { stop(); <-ctx.Done() })
+		if err := w.pipeline.Handle(ctx, asynq.NewTaskWithHeaders(info.Type, info.Payload, info.Headers)); err == nil || costsAttempt(err) {
+			t.Errorf("got %v", err)
+		}
+	}
+	w.receiver.answers(func(http.ResponseWriter) {})
+	_, _ = w.tell(time.Minute)
+	w.checkTold(w.job("images"))
 }
 
 // TestLongReason: what a receiver writes does not fill Redis.

@@ -117,12 +117,14 @@ func (p *Pipeline) sweep(ctx context.Context, o records.Overdue) (stays bool, er
 	case err != nil:
 		return false, err
 	}
-	p.notifyAll(ctx, r.job)
+	if err := p.sweepNotices(ctx, r); err != nil {
+		return false, err
+	}
 	switch {
 	case undeleted(r.job):
 		return false, p.putBack(ctx, r, deleteAgain)
 	case r.job.State.Settled() && r.job.Untold():
-		return false, p.sweepNotices(ctx, r)
+		return false, p.records.SetDeadline(ctx, r.job.ID, grace)
 	case r.job.State.Ended():
 		// Saved once more: one that a caller has ended has no time to live yet.
 		return false, p.save(ctx, r, r.job.Clone(), 0)
