@@ -44,7 +44,7 @@ failover: ## kill the primary of a Redis with sentinels, and nodes of a cluster,
 	go test -tags torture -count=1 -timeout 30m -v -run '^TestFailover$$' ./internal/e2e
 
 .PHONY: browser
-browser: ## look at the dashboards of the demo and of the compose file in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
+browser: ## look at the demo's dashboard and pages and at the dashboards of the compose file in a real Chromium; HOURGLASS_SCREENSHOTS=folder keeps pictures
 	@scripts/install-tools
 	@scripts/install-tools browser
 	go test -C test -count=1 -timeout 5m ./browser/

@@ -24,7 +24,7 @@ import (
 	"github.com/seed-290c2414/hourglass/internal/tracing"
 )
 
-// serve runs a worker until ctx ends, then drains it.
+// serve puts a worker together and runs it until ctx ends.
 func serve(ctx context.Context, c config, log *slog.Logger) error {
 	traces, err := tracing.Open(ctx, "hourglass-worker", settings.Version(), log)
 	if err != nil {
@@ -46,11 +46,11 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 		return err
 	}
 	defer front.close()
+	calls := callback.New(callbackSecrets, c.callbackAllow, "hourglass/"+settings.Version())
+	defer calls.Close()
 	p := pipeline.New(api, store, inputs, rdb, log, c.pipeline)
 	p.TraceBy(traces.Tracer())
 	p.ObserveBy(m)
-	calls := callback.New(callbackSecrets, c.callbackAllow, "hourglass/"+settings.Version())
-	defer calls.Close()
 	p.CallBy(calls)
 	health := newHealth(rdb, store, api)
 	m.Fleet(p, rdb, health.well, log)
@@ -59,8 +59,12 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if c.webhookSecrets != nil {
 		front.webhooks.Handle("POST "+webhookPath, p.Webhook(c.webhookSecrets, c.webhookTolerance))
 	}
-	failed := front.serve()
+	return work(ctx, c, p, rdb, health, front, log)
+}
 
+// work takes tasks until ctx ends or an address can't be served any more, then drains them.
+func work(ctx context.Context, c config, p *pipeline.Pipeline, rdb redis.UniversalClient, health *health, front *front, log *slog.Logger) error {
+	failed := front.serve()
 	servers, err := p.Serve(rdb, c.handlers, c.drain)
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ const (
 	filmContent   = "canary-in-a-film"
 	parrotURL     = "https://cdn.test/cover.png?token=parrot-token"
 	parrotFilm    = "people/parrot.mp4"
+	parrotHook    = "/hook?token=parrot-token"
+	hookSigner    = "whsec_canarycanarycanarycanarycanarycanary"
 )
 
 // A canary is a fleet whose every secret is a marker, and in which much goes wrong.
@@ -72,7 +74,8 @@ func newCanary(t *testing.T) *canary {
 	}
 	f.env = append(f.env,
 		"REDIS_URL="+c.redisAs(redisPassword), "MAGIC_HOUR_BASE_URL="+server.URL, "MAGIC_HOUR_WEBHOOK_SECRET="+hookSecret,
-		"OTEL_EXPORTER_OTLP_HEADERS=authorization="+collectorKey, "HOURGLASS_LOG_LEVEL=debug", "HOURGLASS_INPUT_BUCKETS=callers")
+		"OTEL_EXPORTER_OTLP_HEADERS=authorization="+collectorKey, "HOURGLASS_LOG_LEVEL=debug", "HOURGLASS_INPUT_BUCKETS=callers",
+		"HOURGLASS_CALLBACK_SECRET="+hookSigner, "HOURGLASS_CALLBACK_ALLOW=localhost")
 	return c
 }
 
@@ -238,6 +241,10 @@ func (c *canary) works() {
 	c.ends(0, "submit", "image-to-video", "--id", "of-a-url", "--wait", "--set", "end_seconds=5", "--set", "assets.image_file_path="+parrotURL)
 	c.ends(0, "submit", "image-to-video", "--id", "of-a-url", "--set", "end_seconds=5", "--set", "assets.image_file_path="+parrotURL, "--json")
 	c.ends(5, "submit", "image-to-video", "--id", "of-a-url", "--set", "end_seconds=10", "--set", "assets.image_file_path="+parrotURL)
+	c.ends(0, c.voice("told-nobody", "--wait", "--notify-url", "http://localhost:1"+parrotHook)...)  // who does not answer
+	c.ends(0, c.voice("told-in-here", "--wait", "--notify-url", "http://127.0.0.2:1"+parrotHook)...) // and must not be asked
+	c.eventually("a notice is given up", func() bool { return strings.Contains(c.logs[len(c.logs)-1].text(), "notice given up") })
+	c.ends(0, "status", "told-in-here", "--json")
 	c.ends(0, "status", "of-a-url", "--json")
 	c.ends(0, "list", "--json")
 }

@@ -138,7 +138,7 @@ func pages(api *httpapi.API, c Config) http.Handler {
 // inWords passes on why a budget refuses.
 func inWords(err error) error {
 	if why := httpapi.Refusal(err); why != "" {
-		return &page.ErrRefused{Why: why}
+		return &page.RefusedError{Why: why}
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func (a *API) asked(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		caller, known := a.Caller(bearer(q))
 		switch {
-		case r.open || known && (r.scope == "" || caller.may(r.scope)):
+		case r.open || known && (r.scope == "" || caller.May(r.scope)):
 			if err := r.answer(w, q, caller); err != nil {
 				a.fail(w, q, err)
 			}

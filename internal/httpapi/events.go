@@ -43,7 +43,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, c Caller) error {
 		case <-beat.C:
 			s.write(": still here\n\n")
 		case <-look.C:
-			if known, ok := a.Caller(bearer(r)); !ok || !known.may(Read) || !known.Sees(job) {
+			if known, ok := a.Caller(bearer(r)); !ok || !known.May(Read) || !known.Sees(job) {
 				return nil // the token was taken back
 			}
 			if fresh, err := a.find(r.Context(), r.PathValue("id"), c); err == nil { // Redis may be away for a while

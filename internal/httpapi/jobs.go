@@ -81,7 +81,7 @@ func (q request) of(c Caller, key string) (tasks.Request, error) {
 	if q.Options.Overwrite && c.Tenant != Everyone {
 		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "options.overwrite may replace what another tenant's job has made: it takes a token of all tenants"}
 	}
-	if to := q.Options.Notify; (to.Task != nil || to.Stream != "") && !c.may(Notify) {
+	if to := q.Options.Notify; (to.Task != nil || to.Stream != "") && !c.May(Notify) {
 		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "notify.task and notify.stream write into the Redis of the fleet: the token has no scope " + string(Notify) + "; notify.url needs none"}
 	}
 	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil

@@ -48,10 +48,8 @@ type Caller struct {
 
 var everybody = Caller{Name: "everybody", Tenant: Everyone, Scopes: append(Scopes(), Notify)}
 
-func (c Caller) may(s Scope) bool { return slices.Contains(c.Scopes, s) }
-
 // May reports whether the caller may do something.
-func (c Caller) May(s Scope) bool { return c.may(s) }
+func (c Caller) May(s Scope) bool { return slices.Contains(c.Scopes, s) }
 
 // Sees reports whether the caller may know of a job.
 func (c Caller) Sees(j *tasks.Job) bool { return c.Tenant == Everyone || c.Tenant == j.Options.Tenant }

@@ -20,8 +20,8 @@ import (
 // pageSize is how many jobs a page lists.
 const pageSize = 50
 
-// partsAtMost is how many parts of the list are looked at for one page.
-const partsAtMost = 10
+// lookFor is for how long parts of the list are looked at for one page.
+const lookFor = 2 * time.Second
 
 // A tab is a choice of states.
 type tab struct {
@@ -57,7 +57,7 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request, v Visitor) error {
 	}
 	var err error
 	data.Next = r.URL.Query().Get("from")
-	for range partsAtMost { // of many jobs of others a part may have none of the visitor's
+	for began := time.Now(); time.Since(began) < lookFor; { // of many jobs of others a part may have none of the visitor's
 		data.Jobs, data.Next, err = p.Client.Page(r.Context(), filter, data.Next, pageSize)
 		if err != nil || len(data.Jobs) > 0 || data.Next == "" {
 			break

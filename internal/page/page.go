@@ -23,14 +23,14 @@ type Visitor struct {
 	Tenant string // whose jobs it sees; with All, everybody's
 	All    bool
 
-	Cancel, Retry func(context.Context, *tasks.Job) error // nil: it may not. Their errors are ErrState, ErrRefused, or of Redis
+	Cancel, Retry func(context.Context, *tasks.Job) error // nil: it may not. Their errors are ErrState, a *RefusedError, or of Redis
 }
 
-// ErrRefused is an error whose text says to a visitor why not.
-type ErrRefused struct{ Why string }
+// A RefusedError is one whose text says to a visitor why not.
+type RefusedError struct{ Why string }
 
 // Error implements error.
-func (e *ErrRefused) Error() string { return e.Why }
+func (e *RefusedError) Error() string { return e.Why }
 
 func (v Visitor) sees(job *tasks.Job) bool { return v.All || job.Options.Tenant == v.Tenant }
 
@@ -163,7 +163,7 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, data any) {
 // fail says what went wrong, in words that hold no more than a visitor may know.
 func (p *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusServiceUnavailable, "Redis or the store does not answer; try again in a moment."
-	var refused *ErrRefused
+	var refused *RefusedError
 	switch {
 	case errors.As(err, &refused):
 		status, text = http.StatusForbidden, refused.Why

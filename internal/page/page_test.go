@@ -40,7 +40,7 @@ func newSite(t *testing.T) *site {
 	}
 	retry := func(ctx context.Context, job *tasks.Job) error {
 		if job.ID == "dear" {
-			return &ErrRefused{"no credits are left"}
+			return &RefusedError{"no credits are left"}
 		}
 		_, err := s.client.Retry(ctx, job.ID, false)
 		return err

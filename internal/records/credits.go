@@ -19,9 +19,7 @@ type Budget struct {
 // budgetsKept is how long the reservations of a day are kept: jobs of its last minute are settled on the next.
 const budgetsKept = 72 * time.Hour
 
-// total stands among the job ids of a budget; none begins with a colon.
-const total = ":total"
-
+// Among the reservations, by job, stands their sum as :total; no job id begins with a colon.
 func (b Budget) reserved() string { return "hourglass:{fleet}:credits:" + b.Name + ":" + b.Day }
 func (b Budget) open() string     { return b.reserved() + ":open" }
 
@@ -74,15 +72,6 @@ func (s *Store) Unsettled(ctx context.Context, b Budget, n int) ([]string, error
 		return nil, fmt.Errorf("look for purchases to settle: %w", err)
 	}
 	return jobs, nil
-}
-
-// Spent returns what is reserved and spent of a budget.
-func (s *Store) Spent(ctx context.Context, b Budget) (int, error) {
-	n, err := s.rdb.HGet(ctx, b.reserved(), total).Int()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("look at the credits of %s: %w", b.Name, err)
-	}
-	return n, nil
 }
 
 const prices = "hourglass:{fleet}:prices"
