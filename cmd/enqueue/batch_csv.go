@@ -249,8 +249,8 @@ func (t *fieldType) value(cell string) any {
 	return v // a number, or JSON where a list or an object belongs
 }
 
-// line makes a line of a row.
-func (s *sheet) line(cells []string, operation string) (l line, err error) {
+// line makes a line of a row; named says that those without an id are given one that stays.
+func (s *sheet) line(cells []string, operation string, named bool) (l line, err error) {
 	if len(cells) != len(s.columns) {
 		return l, fmt.Errorf("has %s, but the header has %d: put a cell that holds a delimiter, a quote or a line break into quotes", plural(len(cells), "cell"), len(s.columns))
 	}
@@ -258,6 +258,8 @@ func (s *sheet) line(cells []string, operation string) (l line, err error) {
 		switch {
 		case !utf8.ValidString(cells[i]):
 			return l, &cellError{c.name, c.path, errEncoding.Error()}
+		case c.path == "id" && cells[i] == "" && !named:
+			return l, &cellError{c.name, c.path, "is empty, and the row would be a new job each time: give it an id, or all that have none by --id-prefix"}
 		case c.path == "id":
 			l.ID = cells[i]
 		case c.path == "operation" && cells[i] != "":

@@ -97,6 +97,7 @@ func TestCSVRefuses(t *testing.T) {
 		{"an open quote", "style.prompt,end_seconds\n\"x,5\ny,5\n", t2v, "line 2: not CSV: "},
 		{"an endless row", "style.prompt,end_seconds\n\"" + strings.Repeat("x\n", longestLine), t2v, "line 2: longer than 1048576 bytes; the lines after it were not read"},
 		{"text of another encoding", "style.prompt,end_seconds\ncaf\xe9,5\n", t2v, "line 2: column style.prompt: not valid UTF-8"},
+		{"a row without its id", "id,style.prompt,end_seconds\na,x,5\n,y,5\n", t2v, "line 3: column id: is empty, and the row would be a new job each time"},
 		{"a column above another", "id,style.prompt,style,end_seconds\na,wanted,\"{\"\"prompt\"\":\"\"other\"\"}\",5\n", t2v, "column style: leads to style, into or around where column style.prompt leads"},
 		{"one id, two requests", "id,style.prompt,end_seconds\na,x,5\na,y,5\n", t2v, "line 3: id a: stands in line 2 with a different request"},
 		{"no rows", "style.prompt,end_seconds\n", t2v, "the batch is empty"},

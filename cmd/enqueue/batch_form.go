@@ -89,7 +89,7 @@ func (f *form) readSheetFlags(c *cli.Command) error {
 // line reads a row.
 func (f *form) line(r row) (l line, err error) {
 	if f.csv {
-		l, err = f.sheet.line(r.cells, f.operation)
+		l, err = f.sheet.line(r.cells, f.operation, f.idPrefix != "")
 	} else {
 		l, err = readLine(r.text)
 	}

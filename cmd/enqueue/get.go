@@ -125,6 +125,9 @@ func (g *getter) manifest(ctx context.Context, url string) ([]wantedFile, error)
 	if err := tasks.CheckID(m.JobID); err != nil {
 		return nil, fmt.Errorf("--manifest %s: %w", url, err)
 	}
+	if len(m.Outputs) == 0 {
+		return nil, fmt.Errorf("%w: --manifest %s: names no files", errJobFailed, url)
+	}
 	var wanted []wantedFile
 	for _, o := range m.Outputs {
 		wanted = append(wanted, wantedFile{Job: m.JobID, Output: o.Output})

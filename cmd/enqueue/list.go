@@ -161,7 +161,11 @@ func note(job *tasks.Job) string {
 	case len(job.Outputs) > 0:
 		text = plural(len(job.Outputs), "file")
 	}
-	text = wishes(job.Options) + text
+	if turn := strings.TrimSpace(wishes(job.Options)); turn != "" && text != "" {
+		text = turn + ": " + text
+	} else {
+		text = turn + text
+	}
 	return oneLine(text, longestNote)
 }
 

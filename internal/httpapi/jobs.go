@@ -2,13 +2,11 @@ package httpapi
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -85,49 +83,6 @@ func (q request) of(c Caller, key string) (tasks.Request, error) {
 		return tasks.Request{}, problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "notify.task and notify.stream write into the Redis of the fleet: the token has no scope " + string(Notify) + "; notify.url needs none"}
 	}
 	return tasks.Request{ID: q.ID, Operation: q.Operation, Body: q.Body, Options: q.Options}, nil
-}
-
-// decode reads a body of JSON. A field that nobody knows is refused: misspelt, it costs money.
-func decode(r *http.Request, into any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "want Content-Type: application/json"}
-	}
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		return fmt.Errorf("read the body: %w", unlessTooLarge(err))
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err = d.Decode(into)
-	if _, end := d.Token(); err == nil && !errors.Is(end, io.EOF) {
-		err = errors.New("more than one value")
-	}
-	if err == nil {
-		return nil
-	}
-	p := problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the request: " + strings.TrimPrefix(err.Error(), "json: ")}
-	var wrong *json.UnmarshalTypeError
-	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	switch {
-	case unknown:
-		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
-		p.Errors = []tasks.Problem{{Path: strings.Trim(name, `"`), Message: "unknown field: GET /v1/openapi.json says what there is"}}
-	case errors.As(err, &wrong) && wrong.Field == "":
-		p.Detail = "want a JSON object, not a " + wrong.Value
-	case errors.As(err, &wrong):
-		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
-		p.Errors = []tasks.Problem{{Path: wrong.Field, Message: "must not be a " + wrong.Value}}
-	}
-	return p
-}
-
-// unlessTooLarge is an error of reading what a caller sends: its own, but for the bound.
-func unlessTooLarge(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return err
-	}
-	return problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the body ended early, or came too slowly"}
 }
 
 // find returns a job that the caller may know of. Of another tenant's it is said what is said of none.

@@ -82,6 +82,8 @@ func (s *Store) Create(ctx context.Context, all []*Creation) {
 	}
 	for i, c := range all {
 		switch failed := errors.Join(data[i].Err(), revs[i].Err()); {
+		case redis.HasErrorPrefix(err, "EXECABORT"): // it hides why
+			c.Err = fmt.Errorf("save job %s: Redis takes no writes; is it full, or a replica? %w", c.Job, err)
 		case failed != nil:
 			c.Err = fmt.Errorf("save job %s: %w", c.Job, failed)
 		case !data[i].Val() || !revs[i].Val():

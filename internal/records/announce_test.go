@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-290c2414/hourglass/internal/testservers"
 )
 
 func TestCreate(t *testing.T) {
@@ -108,4 +112,21 @@ func TestTaskStates(t *testing.T) {
 			t.Errorf("states (-want +got): %s%v", diff, err)
 		}
 	})
+}
+
+// TestCreateInAFullRedis says why nothing was written.
+func TestCreateInAFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: testservers.Redis(t)})
+	defer func() { _ = rdb.Close() }()
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	all := []*Creation{{Job: "a", Data: []byte("{}")}, {Job: "b", Data: []byte("{}")}}
+	New(rdb).Create(t.Context(), all)
+	for _, c := range all {
+		if c.Err == nil || !strings.Contains(c.Err.Error(), "is it full") {
+			t.Errorf("%s: got %v", c.Job, c.Err)
+		}
+	}
 }
