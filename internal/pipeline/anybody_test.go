@@ -93,7 +93,7 @@ func (m *melee) decide(decision string, project int) {
 
 // endAsDecided lets all trouble be over, and holds that the job stands where people have left it.
 func (m *melee) endAsDecided(t *rapid.T) {
-	m.faults = nil
+	m.calm()
 	m.run()
 	m.laws(t)
 	job := m.recorded(m.request.ID)

@@ -218,7 +218,7 @@ func (m *melee) laws(t *rapid.T) {
 // end lets all trouble be over.
 func (m *melee) end() {
 	m.look()
-	m.faults = nil
+	m.calm()
 	m.submit(nil)
 	m.run()
 	m.settle()

@@ -153,7 +153,7 @@ func (s tale) tell(t *testing.T, r recovery, faults ...fault) ending {
 	}
 	w.run()
 	w.settle()
-	w.faults = nil // what follows only looks on
+	w.calm() // what follows only looks on
 	return w.checkEnd(s.request.ID, accepted)
 }
 

@@ -535,9 +535,7 @@ func TestCanceledByOneWhoDies(t *testing.T) {
 			_, err := tasks.NewClient(caller.rdb).Cancel(t.Context(), "images")
 			return err
 		})
-		w.mu.Lock()
-		w.faults = nil
-		w.mu.Unlock()
+		w.calm()
 		w.run()
 		w.settle()
 		w.checkTold(w.checkLaws("images"))

@@ -180,7 +180,7 @@ func TestResolveWithAProjectOfBefore(t *testing.T) {
 func TestCanceledWhileTheSweeperLooks(t *testing.T) {
 	t.Parallel()
 	w := newParked(t, magichourtest.Webhooks{})
-	w.faults = nil
+	w.calm()
 	caller := w.begin()
 	w.on["redis evalsha after"] = func() { // the deadline is set, the record is not saved yet
 		w.forward(time.Second)

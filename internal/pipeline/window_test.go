@@ -360,7 +360,7 @@ func tellOfTwo(t *testing.T, r recovery, f fault) (fired bool) {
 	}
 	w.run()
 	w.settle()
-	w.faults = nil
+	w.calm()
 	for _, id := range accepted {
 		job := w.job(id)
 		bought := len(slices.DeleteFunc(w.bought(), func(b string) bool { return b != id }))
